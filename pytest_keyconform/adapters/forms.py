@@ -1,0 +1,270 @@
+"""Fitting a method to an operation: which of its parameters means what, and how a step's arguments reach it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
+
+from pytest_keyconform.operation import Form
+
+REGULAR: Final = frozenset({"regular"})
+VERTEX: Final = frozenset({"vertex"})
+BOTH: Final = REGULAR | VERTEX
+
+Arguments: TypeAlias = Mapping[str, object]
+LEFT_OUT: Final = object()
+"""What a `Slot` reads where the step says nothing: the argument is left out where that can be."""
+
+_AWAITED: Final = re.compile(r"(?:[\w.]*\.)?(Awaitable|Coroutine|Future|Task)\[(?P<inside>.*)\]")
+_ITERATED: Final = re.compile(r"(?:[\w.]*\.)?Async(Iterator|Iterable|Generator)\b")
+_BUILTIN: Final = {kind.__name__: kind for kind in (bool, dict, float, int, list, str, tuple)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One parameter of a signature as the design has it.
+
+    ``name`` is what it is called there, ``also`` other names it is known by, ``means`` the design's parameter.
+    ``read`` answers its value for a step, or `LEFT_OUT`; ``fill`` is given where it cannot be left out.
+    ``extra`` tells that the audited signature does not have it: it is met by its name alone.
+    ``needed`` tells that a method without it is not this operation.
+    """
+
+    name: str
+    means: str
+    read: Callable[[Arguments], object]
+    also: frozenset[str] = frozenset()
+    kind: type = str
+    fill: object = None
+    extra: bool = False
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """How one slot reaches a method: by ``keyword``, or by position where that is None.
+
+    ``default`` keeps the place of a positional argument that is left out before one that is given.
+    """
+
+    slot: Slot
+    keyword: str | None
+    required: bool
+    default: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """One method bound as a form of an operation.
+
+    ``sites`` are the design's parameters that call sites pass by position, for each pool they call it for.
+    """
+
+    form: Form
+    method: Callable[..., object]
+    slots: tuple[Slot, ...] = ()
+    passing: tuple[Passing, ...] = ()
+    sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def call(self, arguments: Arguments) -> object:
+        """Call it with what its signature takes, and answer what it answered: an awaitable, maybe."""
+        placed: list[object] = []
+        gap: list[object] = []
+        named: dict[str, object] = {}
+        for passing in self.passing:
+            value = passing.slot.read(arguments)
+            if value is LEFT_OUT and passing.required:
+                value = passing.slot.fill
+            if passing.keyword is None:
+                gap.append(passing.default if value is LEFT_OUT else value)
+                if value is not LEFT_OUT:
+                    placed, gap = [*placed, *gap], []
+            elif value is not LEFT_OUT:
+                named[passing.keyword] = value
+        return self.method(*placed, **named)
+
+    def call_as_sites_do(self, arguments: Arguments, pool: str) -> object:
+        """Call it by position as call sites do, whatever its signature says."""
+        means = self.sites.get(pool)
+        slots = self.slots if means is None else [slot for slot in self.slots if slot.means in means]
+        values = [(slot, slot.read(arguments)) for slot in slots if means is not None or not slot.extra]
+        while values and values[-1][1] is LEFT_OUT:
+            values.pop()
+        return self.method(*(slot.fill if value is LEFT_OUT else value for slot, value in values))
+
+    def for_pools(self, pools: frozenset[str]) -> Bound:
+        """Answer the same for these pools only."""
+        return replace(self, form=replace(self.form, pools=pools))
+
+
+def bind(
+    method: Callable[..., object],
+    name: str,
+    slots: tuple[Slot, ...],
+    *,
+    pools: frozenset[str] = BOTH,
+    audited: bool = True,
+) -> Bound | str:
+    """Bind a method by its signature, or answer why that cannot be.
+
+    A parameter is met by its name; in the audited surface by its position too. ``pools`` are those of a form that
+    names no pool.
+    """
+    try:
+        signature = _signature(method)
+    except (TypeError, ValueError):
+        return "its signature cannot be read"
+    fit = _Fit(signature, slots, by_position=audited)
+    refusal = fit.refusal()
+    if refusal:
+        return refusal
+    passing = tuple(fit.passing())
+    means = {one.slot.means for one in passing}
+    promised = answer_text(signature)
+    form = Form(
+        name=name,
+        parameters=frozenset(means),
+        optional=frozenset(means - {one.slot.means for one in passing if one.required}),
+        pools=BOTH if "pool" in means else pools,
+        answers=promised not in ("None", "NoneType"),
+        is_async=is_async(method, signature),
+    )
+    return Bound(form=form, method=method, slots=slots, passing=passing)
+
+
+class _Fit:
+    """Which parameter of a signature stands for which slot; ``chosen`` has the index of the slot by the parameter."""
+
+    def __init__(self, signature: inspect.Signature, slots: tuple[Slot, ...], *, by_position: bool) -> None:
+        self.parameters = tuple(signature.parameters.values())
+        self.slots = slots
+        self.chosen: dict[str, Slot] = {}
+        kinds = {parameter.kind for parameter in self.parameters}
+        self.takes_any_name = inspect.Parameter.VAR_KEYWORD in kinds
+        self.takes_any_place = inspect.Parameter.VAR_POSITIONAL in kinds and not self.takes_any_name
+        self.placed = [one for one in self.parameters if one.kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        self._by_name()
+        if by_position:
+            self._by_position()
+
+    def free(self) -> list[Slot]:
+        taken = {slot.name for slot in self.chosen.values()}
+        return [slot for slot in self.slots if slot.name not in taken]
+
+    def _by_name(self) -> None:
+        for names_of in (lambda slot: {slot.name}, lambda slot: slot.also):
+            for parameter in self.parameters:
+                if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                    continue
+                found = [slot for slot in self.free() if parameter.name in names_of(slot)]
+                if found and parameter.name not in self.chosen:
+                    self.chosen[parameter.name] = found[0]
+
+    def _by_position(self) -> None:
+        for parameter, slot in zip(self.placed, self.slots, strict=False):
+            met = parameter.name in self.chosen or slot not in self.free() or slot.extra
+            if not met and _could_be(parameter, slot.kind):
+                self.chosen[parameter.name] = slot
+
+    def refusal(self) -> str:
+        unknown = [one.name for one in self.parameters if one.name not in self.chosen and _required(one)]
+        if unknown:
+            return f"its parameter {unknown[0]!r} is none of the audited ones"
+        reached = {one.slot.name for one in self.passing()}
+        missing = [slot.name for slot in self.slots if slot.needed and slot.name not in reached]
+        return f"it takes no {missing[0]!r}" if missing else ""
+
+    def passing(self) -> Iterator[Passing]:
+        for parameter in self.parameters:
+            slot = self.chosen.get(parameter.name)
+            placed = parameter in self.placed and (self.takes_any_place or parameter.kind is parameter.POSITIONAL_ONLY)
+            if slot is None and placed:
+                # An argument of its own that no step gives: it keeps its default, and its place.
+                slot = Slot(name=parameter.name, means="", read=lambda _: LEFT_OUT)
+            if slot is not None:
+                required = parameter.default is parameter.empty
+                default = None if required else parameter.default
+                yield Passing(slot, None if placed else parameter.name, required, default)
+        rest = [slot for slot in self.free() if not slot.extra]
+        if self.takes_any_name:
+            yield from (Passing(slot, slot.name, required=False) for slot in rest)
+        elif self.takes_any_place:
+            yield from (Passing(slot, None, required=False, default=slot.fill) for slot in rest)
+
+
+def _required(parameter: inspect.Parameter) -> bool:
+    variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and not variadic
+
+
+def _could_be(parameter: inspect.Parameter, kind: type) -> bool:
+    """Tell whether neither the default nor a plain annotation speaks against a parameter meaning this kind."""
+    default, annotation = parameter.default, parameter.annotation
+    if default not in (parameter.empty, None) and type(default) is not kind:
+        return False
+    plain = _BUILTIN.get(annotation) if isinstance(annotation, str) else annotation
+    return plain is kind or plain not in _BUILTIN.values()
+
+
+def _signature(method: Callable[..., object]) -> inspect.Signature:
+    try:
+        return inspect.signature(method, eval_str=True)
+    except Exception:  # noqa: BLE001 - annotations run when they are evaluated; one that fails is read as text
+        return inspect.signature(method)
+
+
+def answer_text(signature: inspect.Signature) -> str:
+    """Answer the annotation of what is answered once it is awaited, as text; "" where there is none."""
+    text = _annotation(signature)
+    awaited = _AWAITED.fullmatch(text)
+    return _last_of(awaited["inside"]) if awaited else text
+
+
+def is_async(method: Callable[..., object], signature: inspect.Signature | None = None) -> bool:
+    """Tell whether a call answers an awaitable or an asynchronous iterator, as far as can be told without calling."""
+    if any(_is_async_function(layer) for layer in _layers(method)):
+        return True
+    text = "" if signature is None else _annotation(signature)
+    return bool(_AWAITED.fullmatch(text) or _ITERATED.match(text))
+
+
+def _is_async_function(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _layers(method: object) -> Iterator[object]:
+    """Yield a method, what it is bound from, wraps, or calls: down to the plain function."""
+    for _ in range(20):
+        yield method
+        wrapped = getattr(method, "__wrapped__", None)
+        if isinstance(method, functools.partial):
+            method = method.func
+        elif inspect.ismethod(method):
+            method = method.__func__
+        elif wrapped is not None:
+            method = wrapped
+        elif inspect.isroutine(method) or isinstance(method, type) or not callable(method):
+            return
+        else:
+            method = type(method).__call__
+
+
+def _annotation(signature: inspect.Signature) -> str:
+    annotation: Any = signature.return_annotation
+    if annotation is signature.empty:
+        return ""
+    return annotation.strip() if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _last_of(text: str) -> str:
+    """Answer the last of the arguments between brackets: what a ``Coroutine[Any, Any, X]`` answers."""
+    depth = 0
+    for index in range(len(text) - 1, -1, -1):
+        depth += {"]": 1, "[": -1}.get(text[index], 0)
+        if depth == 0 and text[index] == ",":
+            return text[index + 1 :].strip()
+    return text.strip()

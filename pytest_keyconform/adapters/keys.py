@@ -1,0 +1,147 @@
+"""Canary keys: made for the labels of a workload, and turned back into labels in all that a backend answers."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import re
+import string
+from typing import TYPE_CHECKING, Final
+
+from pytest_keyconform.operation import Opaque
+from pytest_keyconform.spec.pool import Limits, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pytest_keyconform.workload import Given
+
+_LABEL: Final = re.compile(r"(?:key|vertex|stranger|new|paid)-\d+")
+_PREFIX: Final = "kc-"
+_LENGTH: Final = 36
+_ALPHABET: Final = string.ascii_letters + string.digits
+_DEPTH: Final = 40
+
+
+@functools.cache
+def canary(label: str) -> str:
+    """Answer the canary key of a label: 39 characters, safe in a header, the same in every run."""
+    digest = hashlib.sha512(f"keyconform:{label}".encode()).digest()
+    return _PREFIX + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_LENGTH])
+
+
+class Keyring:
+    """The canary keys of one execution. Labels go in, canaries reach the backend, labels come out.
+
+    A label is a key's name in a workload: one that a `Given` lists, or ``key-1``, ``vertex-1``, ``stranger-1``,
+    ``new-1``. ``_labels`` maps each canary made so far to its label; ``_search`` finds them in text, None until
+    it is needed after a change.
+    """
+
+    def __init__(self) -> None:
+        self._labels: dict[str, str] = {}
+        self._canaries: dict[str, str] = {}
+        self._search: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, pool: Pool) -> Keyring:
+        """Answer a ring that knows the keys of a pool by their numbers, to redact what is said about them."""
+        ring = cls()
+        for name, keys in (("key", pool.api_keys), ("vertex", pool.vertex_api_keys)):
+            for number, key in enumerate(dict.fromkeys(keys), start=1):
+                ring._labels.setdefault(key, f"{name}-{number}")
+        if pool.paid_key:
+            ring._labels.setdefault(pool.paid_key, "paid-1")
+        return ring
+
+    def pool_of(self, given: Given, *, storage: Path | None = None, limits_source: str | None = None) -> Pool:
+        """Answer the pool that a factory is given for a workload."""
+        return Pool(
+            api_keys=tuple(self._key(label) for label in given.regular),
+            vertex_api_keys=tuple(self._key(label) for label in given.vertex),
+            limits={model: Limits(rpm=row.rpm, tpm=row.tpm, rpd=row.rpd) for model, row in given.limits},
+            default_model=given.default_model,
+            max_failures=given.max_failures,
+            max_retries=given.max_retries,
+            paid_key=self._key(given.paid_key),
+            storage=storage,
+            limits_source=limits_source,
+        )
+
+    def reveal(self, value: object) -> object:
+        """Answer a fresh value to hand to the backend: labels become canaries, tuples become lists."""
+        match value:
+            case str():
+                known = value in self._canaries or _LABEL.fullmatch(value) is not None
+                return self._key(value) if known else value
+            case tuple() | list():
+                return [self.reveal(item) for item in value]
+            case dict():
+                return {self.reveal(name): self.reveal(item) for name, item in value.items()}
+            case _:
+                return value
+
+    def conceal(self, value: object, *, key: bool = False) -> object:
+        """Answer the plain value of what a backend answered: canaries become labels, lists become tuples.
+
+        What is not plain becomes `Opaque`; a coroutine is closed. With ``key`` the value is expected to be a key:
+        a string that is none of ours is then cut after four characters.
+        """
+        if isinstance(value, str):
+            return self._conceal_text(str.__str__(value), key=key)
+        return self._conceal(value, _DEPTH)
+
+    def redact(self, text: str) -> str:
+        """Answer the text with a label wherever a canary stood, in any casing."""
+        if self._search is None:
+            self._search = _searching(self._labels)
+        return self._search.sub(self._label_of_match, text)
+
+    def _label_of_match(self, match: re.Match[str]) -> str:
+        found = match.group()
+        folded = {key.casefold(): label for key, label in self._labels.items()}
+        return self._labels.get(found) or folded[found.casefold()]
+
+    def _key(self, label: str) -> str:
+        if not label:
+            return label
+        if label not in self._canaries:
+            self._canaries[label] = canary(label)
+            self._labels[canary(label)] = label
+            self._search = None
+        return self._canaries[label]
+
+    def _conceal_text(self, text: str, *, key: bool = False) -> str:
+        label = self._labels.get(text)
+        if label is not None:
+            return label
+        plain = self.redact(text)
+        return f"{text[: min(4, len(text) // 3)]}…" if key and text and plain == text else plain
+
+    def _conceal(self, value: object, depth: int) -> object:
+        if depth == 0:
+            return Opaque(type(value).__name__, "nested too deep")
+        # Copied whole before it is walked: a backend on another thread may be changing what it answered.
+        if isinstance(value, dict):
+            pairs = list(value.items())
+            return {self._conceal(name, depth - 1): self._conceal(item, depth - 1) for name, item in pairs}
+        if isinstance(value, list | tuple):
+            return tuple(self._conceal(item, depth - 1) for item in list(value))
+        return self._conceal_text(str.__str__(value)) if isinstance(value, str) else _plain(value)
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, int) else float(value)
+    if inspect.iscoroutine(value):
+        value.close()
+    return Opaque(type(value).__name__)
+
+
+def _searching(keys: Iterable[str]) -> re.Pattern[str]:
+    longest_first = sorted(filter(None, keys), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)

@@ -1,0 +1,1 @@
+"""The catalogue: every audited invariant, one class each, in the order of their ids."""

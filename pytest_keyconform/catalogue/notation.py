@@ -1,0 +1,198 @@
+"""A small text notation for histories, so that each rule carries its own.
+
+::
+
+    given regular=key-1,key-2 m1.rpm=2 max_failures=1
+    policy exhaustion=fallback
+    acquire(model=m1) -> key-1
+    | record(lease=key-1, tokens=5) -> True
+    | record(lease=key-1, tokens=7) -> True
+    usage(key=key-1, model=m1) -> {"rpm": 2, "tpm": 12}
+    advance(seconds=61)
+    acquire(model=m1) -> raises KeyError
+
+Lines that begin with ``|`` and stand together overlap, one client each. An answer is a Python literal or a bare word;
+``raises Name`` is an undeclared error, ``raises typed Name`` a declared one, ``pending`` a call that never came back,
+``skipped`` one the backend does not claim. A line ``noise unawaited: text`` is something that went wrong beside.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+
+from pytest_keyconform.history import Ending, History, Noise, NoiseKind
+from pytest_keyconform.operation import (
+    Answered,
+    Claims,
+    Form,
+    Invocation,
+    Operation,
+    Phase,
+    Raised,
+    Response,
+    Skipped,
+)
+from pytest_keyconform.spec.policies import Policies
+from pytest_keyconform.workload import Given, Limits
+
+_OPERATIONS = {
+    "open": (),
+    "close": (),
+    "acquire": ("model", "pool"),
+    "release": ("lease",),
+    "next_key": ("pool",),
+    "random_key": ("model",),
+    "record": ("lease", "model", "pool", "tokens", "outcome"),
+    "fail": ("lease", "model", "pool", "retries", "status", "retry_after"),
+    "usage": ("key", "model", "pool"),
+    "reset_usage": (),
+    "failures": ("key", "pool"),
+    "is_valid": ("key", "pool"),
+    "reset": ("key", "pool"),
+    "reset_all": (),
+    "reactivate": ("key", "model"),
+    "status": ("pool",),
+    "all_keys": (),
+    "state": (),
+    "reload": ("api_keys", "vertex_api_keys"),
+    "tick": (),
+    "health": (),
+}
+
+EVERYTHING = Claims(
+    operations={name: (Form(name=name, parameters=frozenset(taken)),) for name, taken in _OPERATIONS.items()}
+)
+
+
+def read(text: str) -> tuple[History, Policies]:
+    """Read a history in the notation above, and the policies it is to be judged by.
+
+    Raises ValueError for a line that cannot be read.
+    """
+    reader = _Reader()
+    for number, line in enumerate(text.strip().splitlines(), start=1):
+        try:
+            reader.take(line.strip())
+        except (ValueError, SyntaxError) as error:
+            message = f"line {number} of the history cannot be read: {line.strip()!r} ({error})"
+            raise ValueError(message) from error
+    return reader.history(), Policies.of(reader.policies)
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.given = Given()
+        self.policies: dict[str, object] = {}
+        self.operations: list[Operation] = []
+        self.noise: list[Noise] = []
+        self.now = 0.0
+        self.clock = 0
+        self.group: list[int] = []  # positions of the parallel lines that stand together
+
+    def take(self, line: str) -> None:
+        head, _, rest = line.partition(" ")
+        match head:
+            case "":
+                return
+            case "given":
+                self.given = _given(rest)
+            case "policy":
+                self.policies |= {name: _value(text) for name, text in _pairs(rest)}
+            case "noise":
+                kind, _, about = rest.partition(": ")
+                self.noise.append(Noise(NoiseKind[kind.upper()], about))
+            case "|":
+                self.add(rest, parallel=True)
+            case _:
+                self.add(line, parallel=False)
+
+    def add(self, line: str, *, parallel: bool) -> None:
+        match = re.fullmatch(r"(\w+)\((.*?)\)(?: -> (.*))?", line)
+        if match is None:
+            message = "expected 'operation(name=value, ...) -> answer'"
+            raise ValueError(message)
+        name, arguments, answer = match.groups()
+        invocation = Invocation(name, tuple((key, _value(text)) for key, text in _pairs(arguments, ",")))
+        if name == "advance":
+            self.now += float(str(invocation.get("seconds")))
+            self.group = []
+            return
+        self.group = [*self.group, len(self.operations)] if parallel else []
+        response = _response(answer)
+        self.operations.append(
+            Operation(
+                invocation=invocation,
+                response=response,
+                called=self._next(),
+                returned=None if response is None else self._next(),
+                at=self.now,
+                until=None if response is None else self.now,
+                client=len(self.group),
+                phase=Phase.PARALLEL if parallel else Phase.FINALE,
+            )
+        )
+        self._overlap()
+
+    def history(self) -> History:
+        first = next((i for i, op in enumerate(self.operations) if op.phase is Phase.PARALLEL), 10**9)
+        operations = tuple(
+            replace(op, phase=Phase.SETUP) if op.phase is Phase.FINALE and index < first else op
+            for index, op in enumerate(self.operations)
+        )
+        ending = Ending.DEADLOCK if any(op.pending for op in operations) else Ending.FINISHED
+        return History(given=self.given, operations=operations, ending=ending, noise=tuple(self.noise))
+
+    def _next(self) -> int:
+        self.clock += 1
+        return self.clock
+
+    def _overlap(self) -> None:
+        last = self._next()
+        for position in self.group:
+            operation = self.operations[position]
+            if operation.returned is not None:
+                self.operations[position] = replace(operation, returned=last)
+
+
+def _pairs(text: str, separator: str = " ") -> list[tuple[str, str]]:
+    parts = [part.strip() for part in text.split(separator) if part.strip()]
+    return [(name, value) for name, _, value in (part.partition("=") for part in parts)]
+
+
+def _value(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _response(text: str | None) -> Response | None:
+    if text is None:
+        return Answered(None)
+    head, _, rest = text.partition(" ")
+    match head:
+        case "pending":
+            return None
+        case "skipped":
+            return Skipped("not claimed")
+        case "raises":
+            typed, _, kind = rest.rpartition(" ")
+            return Raised(kind, "", typed=typed == "typed")
+        case _:
+            return Answered(_value(text))
+
+
+def _given(text: str) -> Given:
+    given = Given()
+    limits: dict[str, Limits] = dict(given.limits)
+    for name, value in _pairs(text):
+        if name in ("regular", "vertex"):
+            given = replace(given, **{name: tuple(filter(None, value.split(",")))})  # type: ignore[arg-type] # by name
+        elif "." in name:
+            model, _, field = name.rpartition(".")
+            limits[model] = replace(limits.get(model, Limits()), **{field: int(value)})
+        else:
+            given = replace(given, **{name: _value(value)})  # type: ignore[arg-type] # by name
+    return replace(given, limits=tuple(limits.items()))

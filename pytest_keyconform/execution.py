@@ -1,0 +1,36 @@
+"""One run of a workload under one schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_keyconform.history import History
+    from pytest_keyconform.schedule import Schedule
+    from pytest_keyconform.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a timeline: client ``client`` (0: setup, finale; -1: a background task) did ``text``.
+
+    ``kind`` is ``call``, ``return``, ``suspend`` (an await gave the turn away) or ``advance``.
+    ``where`` is ``file:line`` of the backend for a suspension, with the source line in ``text``.
+    """
+
+    client: int
+    kind: str
+    text: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What ran, under which schedule, what came of it, and (on a replay) what each task did."""
+
+    workload: Workload
+    schedule: Schedule
+    history: History
+    moments: tuple[Moment, ...] = ()
+    seconds: float = 0.0

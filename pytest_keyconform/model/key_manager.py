@@ -1,0 +1,278 @@
+"""The oracle: what each operation does to the state, and what may be answered. Pure; no clock, no backend.
+
+Where the catalogue leaves a choice the state holds bounds and the predicates answer `Tri.MAYBE`: rules accuse only
+where the answer is certain.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.model import names, windows
+from pytest_keyconform.model.outcome import outcome_of
+from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri
+from pytest_keyconform.operation import Answered, Operation, Raised, Skipped
+
+if TYPE_CHECKING:
+    from pytest_keyconform.operation import Claims
+    from pytest_keyconform.spec.policies import Policies
+    from pytest_keyconform.workload import Given
+
+ENTRY_POINTS = ("acquire", "random_key")
+ONE = Bounds(1, 1)
+NONE_OR_ONE = Bounds(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """The specification under one set of policies, for one pool and what one backend claims."""
+
+    policies: Policies
+    claims: Claims
+    given: Given
+
+    def initial(self) -> State:
+        """Answer the state of a manager that was just opened."""
+        return State(members={pool: self.given.keys(pool) for pool in ("regular", "vertex")})
+
+    # -- what a caller may see -------------------------------------------------------------------------------
+
+    def entry(self, model: object) -> str:
+        """Answer the entry a model is counted under; one for all where acquire knows no model."""
+        return names.entry(model, self.given, self.policies)
+
+    def limited(self, model: object) -> bool:
+        """Tell whether limits hold for a model at all."""
+        return self.policies.counted_on != "none" and self.given.limits_of(self.entry(model)) is not None
+
+    def used(self, state: State, cell: tuple[str, str, str], now: float) -> dict[str, Bounds]:
+        """Answer what is surely and what is perhaps used in the windows of now: rpm, tpm and rpd."""
+        total = {"rpm": Bounds(), "tpm": Bounds(), "rpd": Bounds()}
+        for row in state.spent.get(cell, ()):
+            minute = windows.in_minute(row.at, now)
+            day = windows.in_day(row.at, now, self.policies.day_zone)
+            total["rpm"] += _weighed(row.requests, minute)
+            total["tpm"] += _weighed(row.tokens, minute)
+            total["rpd"] += _weighed(row.requests, day)
+        return total
+
+    def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
+        """Tell whether a key is below every limit of a model; reserved acquires may count or not."""
+        limits = self.given.limits_of(cell[2])
+        if limits is None or self.policies.counted_on == "none":
+            return Tri.YES
+        reserved = [windows.in_minute(at, now) for at in state.reserved.get(cell, ())]
+        pending = Bounds(0, sum(held is not Tri.NO for held in reserved))
+        used = self.used(state, cell, now)
+        answer = Tri.YES
+        for name, limit in (("rpm", limits.rpm), ("tpm", limits.tpm), ("rpd", limits.rpd)):
+            if limit is not None:
+                extra = pending if name != "tpm" else Bounds(0, math.inf if pending.high else 0)
+                answer &= (used[name] + extra).at_least(limit).negated()
+        return answer
+
+    def struck(self, state: State, at: tuple[str, str], now: float) -> Tri:
+        """Tell whether a key is out by its strikes."""
+        strikes = state.strikes.get(at)
+        if strikes is None:
+            return Tri.NO
+        threshold = 1 if self.policies.failures == "immediate" else self.given.max_failures
+        reached = strikes.count.at_least(threshold)
+        if not self._told("max_failures") and self.policies.failures == "threshold" and strikes.count.high:
+            reached = Tri.MAYBE
+        return reached & windows.pausing(strikes.at, self.policies.strike_recovery, 1, now)
+
+    def barred(self, state: State, at: tuple[str, str], now: float) -> Tri:
+        """Tell whether a key is out by a 401 or 403."""
+        out = state.out.get(at)
+        if out is None:
+            return Tri.NO
+        lasting = windows.pausing(out.at, self.policies.auth_recovery, 1, now)
+        return lasting if out.sure else lasting & Tri.MAYBE
+
+    def marked(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
+        """Tell whether a key is kept from a model by a 429; from every model where acquire knows none."""
+        cells = [cell]
+        if not self.claims.takes("acquire", "model", pool=cell[0]):
+            cells = [other for other in state.marks if other[:2] == cell[:2]]
+        answer = Tri.NO
+        for mark in (state.marks[c] for c in cells if c in state.marks):
+            lasting = windows.marked(mark.at, mark.count, now, self.policies)
+            answer |= lasting if mark.sure else lasting & Tri.MAYBE
+        return answer
+
+    def valid(self, state: State, at: tuple[str, str], now: float) -> Tri:
+        """Tell whether a key is valid: neither struck out nor taken out. Marks and quota do not matter."""
+        return (self.struck(state, at, now) | self.barred(state, at, now)).negated()
+
+    def usable(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
+        """Tell whether a key can be served for a model (catalogue: *usable*)."""
+        if not state.knows(*cell[:2]):
+            return Tri.NO
+        fit = self.valid(state, cell[:2], now) & self.marked(state, cell, now).negated()
+        return fit & self.below_limits(state, cell, now)
+
+    def free(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
+        """Tell whether a key can be served and, under leases, nobody holds it."""
+        held = Tri.NO
+        if self.policies.tenure == "lease":
+            held = state.held.get(cell[:2], Bounds()).at_least(1)
+        return self.usable(state, cell, now) & held.negated()
+
+    def servable(self, state: State, pool: str, model: object, now: float) -> dict[str, Tri]:
+        """Answer for each key of a pool whether it is free for a model."""
+        name = self.entry(model)
+        return {key: self.free(state, (pool, key, name), now) for key in state.members.get(pool, ())}
+
+    def failures(self, state: State, at: tuple[str, str]) -> Bounds:
+        """Answer the failure count of a key, as far as it is certain."""
+        if at in state.out or self.policies.failures == "immediate":
+            return ANY_NUMBER
+        strikes = state.strikes.get(at)
+        if strikes is None:
+            return Bounds()
+        if strikes.count.high > self.given.max_failures or self.policies.strike_recovery is not None:
+            return Bounds(min(strikes.count.low, self.given.max_failures), strikes.count.high)
+        return strikes.count
+
+    # -- what an operation does ------------------------------------------------------------------------------
+
+    def step(self, state: State, operation: Operation) -> tuple[State, ...]:
+        """Answer the states that an operation may lead to, given how it was answered."""
+        effect = getattr(self, f"_{operation.name}", None)
+        if effect is None or isinstance(operation.response, Skipped) or operation.get("bad"):
+            return (state,)
+        after: State = effect(state, operation)
+        if isinstance(operation.response, Answered):
+            return (after,)
+        return (after, state) if after is not state else (state,)  # raised, cancelled, pending: done or not
+
+    def _acquire(self, state: State, operation: Operation) -> State:
+        return self._served(state, operation, operation.value, str(operation.get("pool", "regular")))
+
+    def _random_key(self, state: State, operation: Operation) -> State:
+        return self._served(state, operation, operation.value, "regular")
+
+    def _next_key(self, state: State, operation: Operation) -> State:
+        return self._perhaps_served(state, operation, str(operation.get("pool", "regular")))
+
+    def _release(self, state: State, operation: Operation) -> State:
+        key, pool = str(operation.get("lease")), str(operation.get("pool", "regular"))
+        return state.with_held((pool, key), Bounds(-1, -1))
+
+    def _record(self, state: State, operation: Operation) -> State:
+        pool, key, cell = self._cell(state, operation, "lease")
+        if not state.knows(pool, key) or operation.value is False:
+            return state
+        outcome = str(operation.get("outcome", "success"))
+        state = state.without_reserved(cell).with_spent(cell, self._spent(operation, outcome))
+        if self.policies.release == "on-report":
+            state = state.with_held((pool, key), Bounds(-1, -1))
+        if outcome in ("quota", "auth"):
+            return self._hurt(state, cell, outcome, operation.at)
+        if outcome == "success" and self.policies.success == "clears" and (pool, key) in state.strikes:
+            return self._cleared(state, (pool, key), operation.at)
+        return state
+
+    def _fail(self, state: State, operation: Operation) -> State:
+        pool, key, cell = self._cell(state, operation, "lease")
+        if state.knows(pool, key):
+            state = self._hurt(state.without_reserved(cell), cell, outcome_of(operation.get("status")), operation.at)
+            if self.policies.release == "on-report":
+                state = state.with_held((pool, key), Bounds(-1, -1))
+        return self._perhaps_served(state, operation, pool)
+
+    def _reset(self, state: State, operation: Operation) -> State:
+        key = str(operation.get("key"))
+        for pool in state.pools_of(key):
+            state = state.lifted((pool, key))
+        return state
+
+    def _reset_all(self, state: State, _operation: Operation) -> State:
+        for pool, keys in state.members.items():
+            if self.claims.forms("reset_all", pool):
+                for key in keys:
+                    state = state.lifted((pool, key))
+        return state
+
+    def _reactivate(self, state: State, operation: Operation) -> State:
+        key, model = str(operation.get("key")), operation.get("model")
+        for pool in state.pools_of(key):
+            state = state.lifted((pool, key), model=None if model is None else self.entry(model))
+        return state
+
+    def _reset_usage(self, state: State, _operation: Operation) -> State:
+        return state.without_spent().with_marks_doubted(lambda _cell: True)
+
+    # -- parts of the effects --------------------------------------------------------------------------------
+
+    def _told(self, field: str) -> bool:
+        return self.claims.given is None or field in self.claims.given
+
+    def _cell(self, state: State, operation: Operation, argument: str) -> tuple[str, str, tuple[str, str, str]]:
+        pool, key = str(operation.get("pool", "regular")), str(operation.get(argument))
+        del state
+        return pool, key, (pool, key, self.entry(operation.get("model")))
+
+    def _served(self, state: State, operation: Operation, key: object, pool: str) -> State:
+        if not isinstance(key, str) or not state.knows(pool, key):
+            return state
+        cell = (pool, key, self.entry(operation.get("model")))
+        state = state.with_held((pool, key), ONE)
+        if self.policies.counted_on == "acquire":
+            return state.with_spent(cell, Spent(operation.at, ONE, Bounds()))
+        return state.with_reserved(cell, operation.at)
+
+    def _perhaps_served(self, state: State, operation: Operation, pool: str) -> State:
+        key = operation.value
+        if not isinstance(key, str) or not state.knows(pool, key):
+            return state
+        cell = (pool, key, self.entry(operation.get("model")))
+        state = state.with_held((pool, key), NONE_OR_ONE)
+        if self.policies.counted_on == "acquire":
+            return state.with_spent(cell, Spent(operation.at, NONE_OR_ONE, Bounds()))
+        return state.with_reserved(cell, operation.at)
+
+    def _spent(self, operation: Operation, outcome: str) -> Spent:
+        given = operation.get("tokens")
+        tokens = ANY_NUMBER if given is None else Bounds(float(str(given)), float(str(given)))
+        requests = Bounds() if self.policies.counted_on == "acquire" else ONE
+        if outcome != "success":
+            tokens = Bounds(0, tokens.high)
+            requests = requests if self.policies.error_usage == "counts" else Bounds()
+        return Spent(operation.at, requests, tokens)
+
+    def _hurt(self, state: State, cell: tuple[str, str, str], outcome: str, now: float) -> State:
+        match outcome:
+            case "quota":
+                return state.with_mark(cell, now)
+            case "auth":
+                return state.with_out(cell[:2], now)
+            case "request" if self.policies.request_errors == "free":
+                return state
+            case _:
+                return state.with_strike(cell[:2], now, ONE)
+
+    def _cleared(self, state: State, at: tuple[str, str], now: float) -> State:
+        strikes = dict(state.strikes)
+        gone = strikes.pop(at)
+        if self.struck(state, at, now) is not Tri.NO:  # a late success may or may not bring a struck-out key back
+            strikes[at] = replace(gone, count=Bounds(0, gone.count.high))
+        return replace(state, strikes=strikes)
+
+
+def _weighed(amount: Bounds, counts: Tri) -> Bounds:
+    match counts:
+        case Tri.YES:
+            return amount
+        case Tri.MAYBE:
+            return Bounds(0, amount.high)
+        case Tri.NO:
+            return Bounds()
+
+
+def undeclared(operation: Operation) -> bool:
+    """Tell whether a call raised what nobody agreed to."""
+    return isinstance(operation.response, Raised) and not operation.response.typed

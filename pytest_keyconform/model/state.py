@@ -1,0 +1,189 @@
+"""The state of the oracle: immutable, compared by value, with bounds where the catalogue leaves a choice."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PoolKey: TypeAlias = tuple[str, str]  # pool, key
+Cell: TypeAlias = tuple[str, str, str]  # pool, key, model entry
+
+
+class Tri(enum.Enum):
+    """A truth that the catalogue may leave open."""
+
+    NO = 0
+    MAYBE = 1
+    YES = 2
+
+    def __and__(self, other: Tri) -> Tri:
+        """Both."""
+        return self if self.value <= other.value else other
+
+    def __or__(self, other: Tri) -> Tri:
+        """Either."""
+        return self if self.value >= other.value else other
+
+    def negated(self) -> Tri:
+        """Turn it round."""
+        return Tri(2 - self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A number known to lie between two others, both included."""
+
+    low: float = 0
+    high: float = 0
+
+    def __add__(self, other: Bounds) -> Bounds:
+        """Add both ends."""
+        return Bounds(self.low + other.low, self.high + other.high)
+
+    def __contains__(self, value: float) -> bool:
+        """Tell whether a number can be the one."""
+        return self.low <= value <= self.high
+
+    def at_least(self, limit: float) -> Tri:
+        """Tell whether the number reaches a limit."""
+        return Tri.YES if self.low >= limit else Tri.MAYBE if self.high >= limit else Tri.NO
+
+    def __str__(self) -> str:
+        """Show one number, or the range."""
+        if self.low == self.high:
+            return f"{self.low:g}"
+        return f"at least {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
+
+
+ANY_NUMBER = Bounds(0, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one call consumed, and when (virtual seconds)."""
+
+    at: float
+    requests: Bounds
+    tokens: Bounds
+
+    def unsure(self) -> Spent:
+        """Answer the same, perhaps forgotten by now."""
+        return Spent(self.at, Bounds(0, self.requests.high), Bounds(0, self.tokens.high))
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A 429: when it was set, the how-manieth in a row, and whether it is still there for sure (by deeds, not by time)."""
+
+    at: float
+    count: int = 1
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Strikes:
+    """Failures that count against a key, and when the last one came."""
+
+    count: Bounds
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """A key taken out by 401 or 403: when, and whether it is out for sure (by deeds, not by time)."""
+
+    at: float
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the oracle knows. The mappings are never changed in place; an absent entry is the neutral one.
+
+    ``reserved`` holds the times of acquires not yet reported; ``held`` how many leases of a key are out.
+    """
+
+    members: Mapping[str, tuple[str, ...]]
+    strikes: Mapping[PoolKey, Strikes] = field(default_factory=dict)
+    out: Mapping[PoolKey, Out] = field(default_factory=dict)
+    marks: Mapping[Cell, Mark] = field(default_factory=dict)
+    spent: Mapping[Cell, tuple[Spent, ...]] = field(default_factory=dict)
+    reserved: Mapping[Cell, tuple[float, ...]] = field(default_factory=dict)
+    held: Mapping[PoolKey, Bounds] = field(default_factory=dict)
+
+    def fingerprint(self) -> object:
+        """Answer a value by which equal states are told (order of entries does not matter)."""
+        return tuple(
+            frozenset(part.items())
+            for part in (self.members, self.strikes, self.out, self.marks, self.spent, self.reserved, self.held)
+        )
+
+    def knows(self, pool: str, key: str) -> bool:
+        """Tell whether the pool has the key."""
+        return key in self.members.get(pool, ())
+
+    def pools_of(self, key: str) -> tuple[str, ...]:
+        """Answer the pools that the key is in."""
+        return tuple(pool for pool, keys in self.members.items() if key in keys)
+
+    def with_strike(self, at: PoolKey, now: float, count: Bounds) -> State:
+        """Add strikes to a key."""
+        before = self.strikes.get(at)
+        total = count if before is None else before.count + count
+        return replace(self, strikes={**self.strikes, at: Strikes(total, now)})
+
+    def with_out(self, at: PoolKey, now: float) -> State:
+        """Take a key out, as 401 and 403 do."""
+        return replace(self, out={**self.out, at: Out(now)})
+
+    def with_mark(self, cell: Cell, now: float) -> State:
+        """Mark a key for a model, as 429 does."""
+        before = self.marks.get(cell)
+        return replace(self, marks={**self.marks, cell: Mark(now, before.count + 1 if before else 1)})
+
+    def with_spent(self, cell: Cell, spent: Spent) -> State:
+        """Count a call."""
+        return replace(self, spent={**self.spent, cell: (*self.spent.get(cell, ()), spent)})
+
+    def with_reserved(self, cell: Cell, now: float) -> State:
+        """Remember an acquire that is not reported yet."""
+        return replace(self, reserved={**self.reserved, cell: (*self.reserved.get(cell, ()), now)})
+
+    def without_reserved(self, cell: Cell) -> State:
+        """Take one acquire as reported: the oldest, if there is one."""
+        times = self.reserved.get(cell, ())
+        return replace(self, reserved={**self.reserved, cell: times[1:]}) if times else self
+
+    def with_held(self, at: PoolKey, change: Bounds) -> State:
+        """Change how many leases of a key are out; never below none."""
+        before = self.held.get(at, Bounds())
+        low, high = max(0, before.low + change.low), max(0, before.high + change.high)
+        return replace(self, held={**self.held, at: Bounds(low, high)})
+
+    def lifted(self, at: PoolKey, *, model: str | None = None) -> State:
+        """Lift what keeps a key out: everything, or a model's mark alone (the rest is then perhaps lifted)."""
+        marks = {cell: mark for cell, mark in self.marks.items() if cell[:2] != at or model not in (None, cell[2])}
+        unsure = {cell: tuple(map(Spent.unsure, rows)) for cell, rows in self.spent.items() if cell[:2] == at}
+        strikes, out = dict(self.strikes), dict(self.out)
+        struck, gone = strikes.pop(at, None), out.pop(at, None)
+        if model is not None and struck is not None:
+            strikes[at] = Strikes(Bounds(0, struck.count.high), struck.at)
+        if model is not None and gone is not None:
+            out[at] = Out(gone.at, sure=False)
+        return replace(self, marks=marks, strikes=strikes, out=out, spent={**self.spent, **unsure})
+
+    def with_marks_doubted(self, which: Callable[[Cell], bool]) -> State:
+        """Answer the same state with these marks perhaps lifted."""
+        return replace(
+            self,
+            marks={cell: Mark(m.at, m.count, sure=False) if which(cell) else m for cell, m in self.marks.items()},
+        )
+
+    def without_spent(self) -> State:
+        """Forget all usage."""
+        return replace(self, spent={}, reserved=self.reserved)

@@ -1,0 +1,66 @@
+"""What certainly counts in a window, what certainly does not, and what the catalogue leaves open.
+
+Virtual second 0 of an execution is the aligned start of a minute, at noon of a Monday in UTC.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import zoneinfo
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.model.state import Tri
+
+if TYPE_CHECKING:
+    from pytest_keyconform.spec.policies import Policies
+
+EPOCH = datetime.datetime(2026, 3, 2, 12, 0, tzinfo=datetime.UTC)
+MINUTE, ALIGNED, FREE_AFTER, DAY, SLACK = 60.0, 50.0, 61.0, 86_400.0, 1.0
+
+
+def in_minute(spent_at: float, now: float) -> Tri:
+    """Tell whether what was spent then still counts in the minute window now.
+
+    Under every policy what was spent within 50 s of an aligned start counts together, and is free 61 s later.
+    """
+    if now - spent_at >= FREE_AFTER:
+        return Tri.NO
+    start = math.floor(spent_at / MINUTE) * MINUTE
+    return Tri.YES if now - start <= ALIGNED else Tri.MAYBE
+
+
+def in_day(spent_at: float, now: float, zone: str) -> Tri:
+    """Tell whether what was spent then still counts in the day of now; a second around midnight is left open."""
+    if zone == "rolling":
+        age = now - spent_at
+        return Tri.YES if age < DAY - SLACK else Tri.NO if age > DAY + SLACK else Tri.MAYBE
+    edges = {_date(now + shift, zone) == _date(spent_at, zone) for shift in (-SLACK, SLACK)}
+    return Tri.MAYBE if len(edges) > 1 else Tri.YES if edges.pop() else Tri.NO
+
+
+def marked(at: float, count: int, now: float, policies: Policies) -> Tri:
+    """Tell whether a 429 mark set then (the ``count``-th in a row) still keeps the key out now."""
+    recovery = policies.quota_recovery
+    if recovery is None:
+        return Tri.YES
+    if recovery == "minute":
+        return in_minute(at, now)
+    if recovery == "day":
+        return in_day(at, now, policies.day_zone)
+    return pausing(at, recovery, count, now)
+
+
+def pausing(at: float, recovery: float | tuple[float, ...] | None, count: int, now: float) -> Tri:
+    """Tell whether a pause that began then (the ``count``-th one, steps counted from 1) still lasts now."""
+    if recovery is None:
+        return Tri.YES
+    steps = recovery if isinstance(recovery, tuple) else (recovery,)
+    expected = steps[min(count, len(steps)) - 1]
+    shortest, longest = (expected, expected) if count == 1 else (min(steps), max(steps))
+    age = now - at
+    return Tri.YES if age < shortest else Tri.NO if age > longest + SLACK else Tri.MAYBE
+
+
+def _date(second: float, zone: str) -> datetime.date:
+    return (EPOCH + datetime.timedelta(seconds=second)).astimezone(zoneinfo.ZoneInfo(zone)).date()

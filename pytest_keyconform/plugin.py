@@ -1,0 +1,133 @@
+"""The pytest hooks that are always there: flags, ini keys, fixtures. Without a target they do nothing more."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_keyconform import hookspecs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_keyconform.fixtures import Opened
+    from pytest_keyconform.spec.pool import Pool
+
+# name, type of the ini key, metavar, help
+OPTIONS = (
+    ("profile", "string", "PROFILE", "the budget: smoke, ci or deep (default: ci)"),
+    ("select", "args", "IDS", "judge only these ids or families, such as ACQ,FMT01; the verdict is then partial"),
+    ("level", "string", "LEVEL", "what gates: must or should (default: must)"),
+    ("report", "linelist", "FORMAT:PATH", "write a report, such as json:report.json; may be repeated"),
+    ("seed", "string", "N|random", "the same seed gives the same run (default: 0)"),
+    ("replay", "string", "TOKEN", "run one counterexample again, alone, as a violation shows it"),
+    ("timeout", "float", "S", "seconds after which one invariant is given up (default: 60)"),
+    ("max_time", "float", "S", "seconds after which no further invariant is begun"),
+)
+REPEATABLE = ("report",)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let others extend the catalogue."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flags and the ini keys of the same names."""
+    group = parser.getgroup("keyconform", "API-key manager conformance")
+    group.addoption(
+        "--keyconform",
+        action="append",
+        metavar="TARGET",
+        help="judge a key manager: package.module:factory or a configured name; NAME=TARGET names it; may be repeated",
+    )
+    group.addoption(
+        "--keyconform-only", action="store_true", default=None, help="collect nothing but the invariants"
+    )
+    parser.addini("keyconform", "the key managers to judge, one a line", type="linelist", default=None)
+    parser.addini("keyconform_only", "collect nothing but the invariants", type="bool", default=None)
+    for name, kind, metavar, text in OPTIONS:
+        action = "append" if name in REPEATABLE else "store"
+        group.addoption(f"--keyconform-{name.replace('_', '-')}", action=action, metavar=metavar, help=text)
+        parser.addini(f"keyconform_{name}", text, type=kind, default=None)  # type: ignore[arg-type]  # one of its names
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what judges, where there is a target."""
+    config.addinivalue_line("markers", "keyconform: an invariant of an API-key manager, added by pytest-keyconform")
+    if not _has_target(config):
+        flag = _lonely_flag(config)
+        if flag is not None:
+            raise pytest.UsageError(
+                f"{flag}: expected a target to judge, found none; name one: --keyconform=package.module:factory"
+            )
+        return
+    from pytest_keyconform.session import Judge, NothingElse
+
+    judge = Judge.of(config)
+    config.pluginmanager.register(judge, "keyconform-judge")
+    if judge.settings.only:
+        config.pluginmanager.register(NothingElse(), "keyconform-only")
+
+
+@pytest.fixture
+def key_pool() -> Callable[..., Pool]:
+    """Make pools of canary keys: ``key_pool(regular=3, vertex=0, limits={"m1": {"rpm": 10}})``."""
+    from pytest_keyconform.fixtures import make_pool
+
+    return make_pool
+
+
+@pytest.fixture
+def key_manager(request: pytest.FixtureRequest) -> Callable[..., Opened]:
+    """Open the target's key manager on a pool: ``async with key_manager(pool) as manager``."""
+    from pytest_keyconform.fixtures import opener
+
+    return opener(request.config)
+
+
+def _has_target(config: pytest.Config) -> bool:
+    """Tell whether any place names a target, without importing anything for it."""
+    if hasattr(config, "workerinput"):
+        return "keyconform" in config.workerinput
+    if config.getoption("--keyconform") or os.environ.get("KEYCONFORM_TARGET") or ini(config, "keyconform"):
+        return True
+    tables = (
+        (config.rootpath / "keyconform.toml", ()),
+        (config.rootpath / "pyproject.toml", ("tool", "keyconform")),
+    )
+    return any("target" in _table(path, keys) for path, keys in tables)
+
+
+def _table(path: os.PathLike[str], keys: tuple[str, ...]) -> dict[str, Any]:
+    """Answer a table of a TOML file; empty for a file that is not there or cannot be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  # pathlib would do, the path is pytest's
+            table: Any = tomllib.load(file)
+    except (OSError, ValueError):
+        return {}
+    for key in keys:
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
+
+
+def _lonely_flag(config: pytest.Config) -> str | None:
+    """Answer a flag that means nothing without a target, where one was given."""
+    names = ["only", *(name for name, *_ in OPTIONS)]
+    flags = [f"--keyconform-{name.replace('_', '-')}" for name in names]
+    if hasattr(config, "workerinput"):
+        return None
+    return next((flag for flag in flags if config.getoption(flag) is not None), None)
+
+
+def ini(config: pytest.Config, name: str) -> Any:  # noqa: ANN401  # an ini key is what its type says
+    """Answer an ini key; one of the wrong type is the user's error."""
+    try:
+        return config.getini(name)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"{config.inipath}: {name}: {error}") from None
+
+

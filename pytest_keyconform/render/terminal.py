@@ -1,0 +1,94 @@
+"""The summary at the end of a run: a table by family, what is advisory, what broke and how to run it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.render.timeline import plural, replay_command
+
+if TYPE_CHECKING:
+    from pytest_keyconform.report import InvariantReport, Level, Report
+
+COLUMNS = ("conforms", "violated", "inconclusive", "not-applicable")
+
+
+def render(report: Report, *, level: Level = "must", asked: str | None = None) -> str:
+    """Sum up a report; ``asked`` is what the user named as target, where it differs from its name."""
+    blocks = [
+        _table(report),
+        _advisory(report, level),
+        _broken(report, level, asked or report.target),
+        _verdict(report),
+    ]
+    return "\n".join(line for block in blocks for line in block)
+
+
+def replayed(result: InvariantReport, token: str) -> str:
+    """Say what came of a replay."""
+    if result.status == "conforms":
+        return f"replay {token}: {result.id} conforms, the counterexample no longer shows"
+    return f"replay {token}: {result.id} {result.status}"
+
+
+def _table(report: Report) -> list[str]:
+    if not report.invariants:
+        return []
+    families = list(dict.fromkeys(result.family for result in report.invariants))
+    rows = [[family, *_counts(report, family)] for family in families]
+    total = ["total", *(str(report.counts[status]) for status in COLUMNS)]
+    head = ["family", *(status.replace("-", " ") for status in COLUMNS)]
+    lines = [head, *rows, *([total] if len(rows) > 1 else [])]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
+    return ["  ".join([line[0].ljust(widths[0]), *_right(line[1:], widths[1:])]).rstrip() for line in lines]
+
+
+def _right(cells: list[str], widths: list[int]) -> list[str]:
+    return [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+
+
+def _counts(report: Report, family: str) -> list[str]:
+    statuses = [result.status for result in report.invariants if result.family == family]
+    return [str(statuses.count(status)) if status in statuses else "·" for status in COLUMNS]
+
+
+def _advisory(report: Report, level: Level) -> list[str]:
+    return [
+        f"advisory: {result.id} {result.status}: {result.title}"
+        for result in report.invariants
+        if _failing(result) and not result.gates(level)
+    ]
+
+
+def _broken(report: Report, level: Level, asked: str) -> list[str]:
+    return [
+        line
+        for result in report.invariants
+        if _failing(result) and result.gates(level)
+        for line in (f"{result.id} {result.status}: {result.title}", f"  {_mend(result, asked)}")
+    ]
+
+
+def _mend(result: InvariantReport, asked: str) -> str:
+    if result.counterexample is not None:
+        return replay_command(asked, result.counterexample.replay)
+    return result.reason or "no reason was given"
+
+
+def _failing(result: InvariantReport) -> bool:
+    return result.status in {"violated", "inconclusive"}
+
+
+def _verdict(report: Report) -> list[str]:
+    lines = []
+    if report.policies:
+        declared = ", ".join(f"{name}={value}" for name, value in sorted(report.policies.items()))
+        lines.append(f"policies: {declared}")
+    if report.error is not None:
+        lines.append(f"error: {report.error}")
+    ran = sum(result.executions for result in report.invariants)
+    lines.append(
+        f"{report.target}: {report.verdict.upper()} "
+        f"({plural(len(report.invariants), 'invariant')}, {plural(ran, 'execution')}, profile {report.profile}, "
+        f"seed {report.seed}, spec {report.spec}, {report.run.duration:.1f} s)"
+    )
+    return lines

@@ -1,0 +1,138 @@
+"""The page of one violated invariant: the promise, who did what in which order, and what should have come of it."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.execution import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_keyconform.report import CounterexampleReport, InvariantReport
+
+WIDTH = 110
+ROWS = 60  # a page with more is no longer read; its middle is left out
+GUTTER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One numbered row: which client, and what it did."""
+
+    client: int
+    text: str
+
+
+def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
+    """Tell what came of an invariant that is violated or inconclusive; ``asked`` is what the user named as target."""
+    lines = [f"{result.id} {result.status}: {result.title}"]
+    if result.reason is not None:
+        lines += textwrap.wrap(result.reason, width, initial_indent="  ", subsequent_indent="  ")
+    if result.counterexample is None:
+        return "\n".join([*lines, f"  {_ran(result)}"])
+    found = result.counterexample
+    lines += [f"  {_sizes(found, result.seconds)}", f"  replay: {replay_command(asked, found.replay)}", ""]
+    lines += _table(rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width)
+    lines.append("")
+    for label, text in (("observed", found.observed), ("expected", found.expected)):
+        lines += textwrap.wrap(f"{label}: {text}", width, initial_indent="  ", subsequent_indent=" " * 12)
+    return "\n".join(lines)
+
+
+def replay_command(asked: str, token: str) -> str:
+    """Answer the command that runs one counterexample again, alone."""
+    return shlex.join(["pytest", f"--keyconform={asked}", f"--keyconform-replay={token}"])
+
+
+def plural(number: int, noun: str) -> str:
+    """Answer ``1 switch`` or ``2 switches``."""
+    ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{number} {noun}{ending}"
+
+
+def _ran(result: InvariantReport) -> str:
+    engines = f" ({', '.join(result.engines)})" if result.engines else ""
+    return f"{plural(result.executions, 'execution')}{engines}"
+
+
+def _sizes(found: CounterexampleReport, seconds: float) -> str:
+    took = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    return (
+        f"{plural(len(found.operations), 'operation')}, {plural(found.switches, 'switch')}, "
+        f"found in {plural(found.found_after, 'execution')} ({took})"
+    )
+
+
+def _moments(found: CounterexampleReport) -> tuple[Moment, ...]:
+    """Answer what each client did; from the operations alone where the execution was not traced."""
+    if found.timeline:
+        return found.timeline
+    calls = [(one.called, Moment(one.client, "call", one.call)) for one in found.operations]
+    returns = [
+        (one.returned, Moment(one.client, "return", one.answer or ""))
+        for one in found.operations
+        if one.returned is not None
+    ]
+    return tuple(moment for _, moment in sorted([*calls, *returns], key=lambda item: item[0]))
+
+
+def rows_of(moments: Iterable[Moment]) -> list[Row]:
+    """Put an answer on the row of the same client before it, where nothing came between; each other moment on its own."""
+    rows: list[Row] = []
+    open_row = False  # the last row is a call or an await that may still get its answer
+    for moment in moments:
+        if moment.kind != "return":
+            rows.append(Row(moment.client, _text(moment)))
+        else:
+            answer = f"→ {moment.text.removeprefix('→').strip()}"
+            if open_row and rows[-1].client == moment.client:
+                answer = f"{rows.pop().text.removesuffix(' …')} {answer}"
+            else:
+                answer = f"  {answer}"
+            rows.append(Row(moment.client, answer))
+        open_row = moment.kind in {"call", "suspend"}
+    return rows
+
+
+def _text(moment: Moment) -> str:
+    if moment.kind == "call":
+        return f"{moment.text} …"
+    return f"  {moment.where}  {moment.text}" if moment.where else moment.text
+
+
+def _table(rows: Sequence[Row], *, word: str, width: int) -> list[str]:
+    """Number the rows; a column for each parallel client, the whole width for what came before and after them."""
+    clients = sorted({row.client for row in rows if row.client > 0})
+    columns = [*clients, *([-1] if any(row.client < 0 for row in rows) else [])]
+    cell = (width - GUTTER) // max(1, len(columns))
+    heads = [*(f"{word} {chr(ord('A') + client - 1)}" for client in clients), "background"]
+    heading = " " * GUTTER + "".join(head.ljust(cell) for head in heads[: len(columns)]).rstrip()
+    lines: list[str] = []
+    headed = False
+    for number, row in _shortened(rows):
+        if row.client != 0 and not headed:
+            lines.append(heading)
+            headed = True
+        before = cell * columns.index(row.client) if row.client in columns else 0
+        room = cell - 2 if row.client in columns else width - GUTTER
+        lines += _cell(number, row.text, before=before, room=room)
+    return lines
+
+
+def _shortened(rows: Sequence[Row]) -> list[tuple[str, Row]]:
+    numbered = [(f"{number:>3}", row) for number, row in enumerate(rows, start=1)]
+    if len(rows) <= ROWS:
+        return numbered
+    gone = Row(0, f"… {len(rows) - ROWS} rows left out …")
+    return [*numbered[: ROWS // 2], ("", gone), *numbered[-(ROWS // 2) :]]
+
+
+def _cell(number: str, text: str, *, before: int, room: int) -> list[str]:
+    indent = " " * (len(text) - len(text.lstrip()))
+    wrapped = textwrap.wrap(text.strip(), room, initial_indent=indent, subsequent_indent=f"{indent}    ")
+    margins = [number.ljust(GUTTER), *[" " * GUTTER] * len(wrapped)]
+    return [f"{margin}{' ' * before}{line}" for margin, line in zip(margins, wrapped, strict=False)]

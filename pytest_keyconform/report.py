@@ -1,0 +1,215 @@
+"""The report of a run: plain values that travel between processes as JSON, and that every rendering is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from pytest_keyconform.execution import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_keyconform.operation import Operation
+    from pytest_keyconform.verdict import Counterexample
+
+SCHEMA = 1
+SPEC = "1.0"
+
+Level: TypeAlias = Literal["must", "should"]
+Status: TypeAlias = Literal["conforms", "violated", "inconclusive", "not-applicable", "waived"]
+Overall: TypeAlias = Literal["violates", "inconclusive", "partial", "conforms"]
+
+STATUSES: tuple[Status, ...] = ("conforms", "violated", "inconclusive", "not-applicable", "waived")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationReport:
+    """One operation of a counterexample: what was called, what it answered (None: it never came back), and when.
+
+    ``at`` is in virtual seconds; ``called`` and ``returned`` are positions in the one order of calls and returns.
+    """
+
+    call: str
+    answer: str | None
+    client: int
+    phase: str
+    at: float
+    called: int
+    returned: int | None
+
+    @classmethod
+    def of(cls, operation: Operation) -> Self:
+        """Tell of an operation."""
+        return cls(
+            call=str(operation.invocation),
+            answer=None if operation.response is None else str(operation.response),
+            client=operation.client,
+            phase=operation.phase.value,
+            at=operation.at,
+            called=operation.called,
+            returned=operation.returned,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterexampleReport:
+    """The smallest failing execution: what was called under which schedule, what came of it, and how to run it again."""
+
+    operations: tuple[OperationReport, ...]
+    schedule: str
+    expected: str
+    observed: str
+    replay: str
+    switches: int = 0
+    found_after: int = 1
+    timeline: tuple[Moment, ...] = ()
+    snippet: str | None = None
+
+    @classmethod
+    def of(cls, counterexample: Counterexample) -> Self:
+        """Tell of a counterexample; its execution should be a replay, which has the moments."""
+        execution = counterexample.execution
+        return cls(
+            operations=tuple(OperationReport.of(operation) for operation in execution.history.operations),
+            schedule=str(execution.schedule),
+            expected=counterexample.violation.expected,
+            observed=counterexample.violation.observed,
+            replay=counterexample.token,
+            switches=switches_in(execution.moments),
+            found_after=counterexample.found_after,
+            timeline=execution.moments,
+        )
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                **plain,
+                "operations": tuple(OperationReport(**item) for item in plain["operations"]),
+                "timeline": tuple(Moment(**item) for item in plain["timeline"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvariantReport:
+    """What came of one invariant. ``seconds`` is the only field that differs between two runs with the same seed."""
+
+    id: str
+    family: str
+    title: str
+    level: Level
+    status: Status
+    known: bool = False
+    audits: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    executions: int = 0
+    exhausted: bool = False
+    seconds: float = 0.0
+    lacking: tuple[str, ...] = ()
+    reason: str | None = None
+    waiver: str | None = None
+    signature: str | None = None
+    counterexample: CounterexampleReport | None = None
+
+    def gates(self, level: Level) -> bool:
+        """Tell whether this one counts: SHOULD ones do only where the level is ``should``."""
+        return (level == "should" or self.level == "must") and not self.known and self.status != "waived"
+
+    def to_json(self) -> dict[str, Any]:
+        """Answer plain values that `json` can write."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        found = plain["counterexample"]
+        tuples = {name: tuple(plain[name]) for name in ("audits", "engines", "lacking")}
+        return cls(
+            **{
+                **plain,
+                **tuples,
+                "counterexample": None if found is None else CounterexampleReport.from_json(found),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """When and where it ran: the only place, beside ``seconds``, that differs between two runs with the same seed."""
+
+    started: str = ""
+    duration: float = 0.0
+    python: str = ""
+    platform: str = ""
+    plugin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of one target. ``policies`` are the declared ones that differ from their defaults."""
+
+    target: str
+    profile: str
+    seed: int
+    verdict: Overall
+    counts: Mapping[Status, int]
+    policies: Mapping[str, Any]
+    operations: tuple[str, ...]
+    invariants: tuple[InvariantReport, ...]
+    schema: int = SCHEMA
+    spec: str = SPEC
+    error: str | None = None
+    coverage: Mapping[str, float] | None = None
+    run: Run = dataclasses.field(default_factory=Run)
+
+    def to_json(self) -> dict[str, Any]:
+        """Answer plain values that `json` can write."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                **plain,
+                "operations": tuple(plain["operations"]),
+                "invariants": tuple(InvariantReport.from_json(item) for item in plain["invariants"]),
+                "run": Run(**plain["run"]),
+            }
+        )
+
+
+def counts_of(results: Iterable[InvariantReport]) -> dict[Status, int]:
+    """Count the statuses, each of them, in their order."""
+    found = [result.status for result in results]
+    return {status: found.count(status) for status in STATUSES}
+
+
+def verdict_of(results: Iterable[InvariantReport], level: Level, *, partial: bool = False) -> Overall:
+    """Fold what gates: violates > inconclusive > partial > conforms. A run that judged nothing is inconclusive.
+
+    ``partial`` tells that a part of the catalogue was left out: not selected, deselected, or never reached.
+    """
+    every = tuple(results)
+    statuses = {result.status for result in every if result.gates(level)}
+    if "violated" in statuses:
+        return "violates"
+    if "inconclusive" in statuses or judged_nothing(every):
+        return "inconclusive"
+    return "partial" if partial else "conforms"
+
+
+def judged_nothing(results: Iterable[InvariantReport]) -> bool:
+    """Tell whether no invariant applied, so that nothing is known of the target."""
+    return all(result.status == "not-applicable" for result in results)
+
+
+def switches_in(moments: Iterable[Moment]) -> int:
+    """Count the changes of turn between the parallel clients, beyond those of one running after the other."""
+    clients = [moment.client for moment in moments if moment.client > 0]
+    changes = sum(1 for first, second in zip(clients, clients[1:], strict=False) if first != second)
+    return max(0, changes - max(0, len(set(clients)) - 1))

@@ -1,0 +1,210 @@
+"""One run over its targets, whoever runs it: what is judged, what came of it, and the reports that are written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import logging
+import os
+import platform
+import time
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest_keyconform.render.json
+from pytest_keyconform import gate
+from pytest_keyconform.catalogue import CATALOGUE
+from pytest_keyconform.conformance import Conformance, replay
+from pytest_keyconform.errors import KeyconformError, ReportError, TokenError, UsageError
+from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
+from pytest_keyconform.spec.settings import check_select, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_keyconform.catalogue.invariant import Invariant
+    from pytest_keyconform.spec.settings import Settings, TargetSetting
+
+
+class TargetRun:
+    """One target: the invariants it is judged by, and the results so far, by id.
+
+    The results may come from other processes; ``error`` tells why the target could not be judged at all.
+    """
+
+    def __init__(self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()) -> None:
+        self.settings = settings
+        self.target = target
+        self.conformance = Conformance(settings, target, extra) if extra else Conformance(settings, target)
+        self.invariants = self._asked_for()
+        self.results: dict[str, InvariantReport] = {}
+        self.error: str | None = None
+        self._started = datetime.datetime.now(datetime.UTC)
+        self._clock = time.perf_counter()
+        self._opened = False
+
+    def _asked_for(self) -> tuple[type[Invariant], ...]:
+        every = tuple(self.conformance.invariants())
+        token = self.settings.replay
+        if token is None:
+            return every
+        wanted = token.partition(":")[0]
+        found = tuple(invariant for invariant in every if invariant.id == wanted)
+        if not found:
+            raise TokenError(
+                f"--keyconform-replay: expected a token such as ACQ01:..., as a violation shows it, found {token!r}: "
+                f"{wanted!r} is no invariant that is judged{nearest(wanted, [one.id for one in every])}"
+            )
+        return found
+
+    def start(self) -> None:
+        """Resolve and open the target; raises `UsageError` where that cannot be done, which is then the run's error."""
+        try:
+            with quiet():
+                self.conformance.start()
+        except UsageError as error:
+            self.error = str(error)
+            raise
+        self._opened = True
+
+    def judge(self, invariant: type[Invariant]) -> InvariantReport:
+        """Judge one invariant, or run its counterexample again; what goes wrong on our side is inconclusive."""
+        spent = time.perf_counter() - self._clock
+        if self.settings.max_time is not None and spent > self.settings.max_time:
+            return unjudged(invariant, f"not judged: the whole run may take {self.settings.max_time:g} s")
+        try:
+            if not self._opened:
+                self.start()
+            if self.settings.replay is not None:
+                return replay(self.settings, self.target)
+            with quiet():
+                return self.conformance.judge(invariant.id)
+        except UsageError as error:
+            self.error = str(error)
+            return unjudged(invariant, str(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a broken examiner neither passes nor fails
+            return unjudged(invariant, f"the harness itself failed: {_place(error)}; please report it")
+
+    def report(self) -> Report:
+        """Fold what came in so far, in the order of the catalogue."""
+        ran = Run(
+            started=self._started.isoformat(timespec="seconds"),
+            duration=round(time.perf_counter() - self._clock, 3),
+            python=platform.python_version(),
+            platform=platform.platform(),
+            plugin=_version(),
+        )
+        if self.error is not None and not self.results:
+            return self._unopened(ran)
+        results = [self.results[one.id] for one in self.invariants if one.id in self.results]
+        return dataclasses.replace(self.conformance.report(results), run=ran, error=self.error)
+
+    def _unopened(self, ran: Run) -> Report:
+        return Report(
+            target=self.target.name,
+            profile=self.settings.profile,
+            seed=self.settings.seed,
+            verdict="inconclusive",
+            counts=counts_of(()),
+            policies={},
+            operations=(),
+            invariants=(),
+            error=self.error,
+            run=ran,
+        )
+
+
+class Judging:
+    """All targets of one run, by name. ``decisions`` are there after `finish`."""
+
+    def __init__(self, settings: Settings, extra: Sequence[type[Invariant]] = ()) -> None:
+        check_select(settings.select, [one.id for one in (*CATALOGUE, *extra)])
+        self.settings = settings
+        self.targets = {target.name: TargetRun(settings, target, extra) for target in settings.targets}
+
+    def start(self) -> None:
+        """Open every target; one that cannot be opened ends the run, with its report written."""
+        try:
+            for run in self.targets.values():
+                run.start()
+        except UsageError:
+            self.write(run.report() for run in self.targets.values() if run.error is not None)
+            raise
+
+    def reports(self) -> dict[str, Report]:
+        """Answer the report of each target."""
+        return {name: run.report() for name, run in self.targets.items()}
+
+    def write(self, reports: Iterable[Report]) -> None:
+        """Write what was asked for; raises `ReportError` where the disk refuses it."""
+        for report in reports:
+            text = pytest_keyconform.render.json.render(report)
+            for wanted in self.settings.reports:
+                path = wanted.path_for(report.target)
+                try:
+                    path.write_text(text, encoding="utf-8")
+                except OSError as error:
+                    message = f"--keyconform-report: {path} could not be written ({error.strerror})"
+                    raise ReportError(message) from error
+
+    def decide(self, reports: Iterable[Report]) -> gate.Decision:
+        """Let the run pass, or say why not: the strictest decision over its targets."""
+        decisions = [gate.decide(report, self.settings.level) for report in reports]
+        return gate.Decision(
+            max((decision.exit for decision in decisions), default=gate.PASSED),
+            tuple(reason for decision in decisions for reason in decision.reasons),
+        )
+
+
+def unjudged(invariant: type[Invariant], why: str) -> InvariantReport:
+    """Report an invariant that could not be judged."""
+    return InvariantReport(
+        id=invariant.id,
+        family=invariant.family(),
+        title=invariant.title(),
+        level="must" if invariant.level == "must" else "should",
+        status="inconclusive",
+        audits=tuple(invariant.audits),
+        reason=why,
+    )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what a backend prints, logs and warns of to itself: it is run thousands of times.
+
+    The handlers of the root logger are set aside, so that a test runner does not store each record.
+    """
+    root = logging.getLogger()
+    handlers, root.handlers = root.handlers, [logging.NullHandler()]
+    try:
+        with (
+            Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.handlers = handlers
+
+
+def _place(error: BaseException) -> str:
+    """Say in one line what failed and where."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    kind = type(error).__name__
+    return f"{kind}: {error}{where}" if isinstance(error, KeyconformError) else f"{kind}{where}"
+
+
+def _version() -> str:
+    try:
+        return metadata.version("pytest-keyconform")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,1 @@
+"""What strangers write: the pool, the policies, the settings. Validated by pydantic, with errors that name the place."""

@@ -1,0 +1,259 @@
+"""The settings of a run: read from flags, environment, `keyconform.toml`, `pyproject.toml` and ini keys, in that order."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+import secrets
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pytest_keyconform.errors import ReportError, SettingError
+
+FORMATS = ("json",)
+NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
+
+# What a user may set, and what each is called in `[tool.keyconform]`; `--keyconform-NAME` and `KEYCONFORM_NAME` follow.
+NAMES = ("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TargetSetting(_Strict):
+    """One target: its display name, the target string, the policies set for it, and what the user typed to name it."""
+
+    name: str = Field(min_length=1)
+    target: str = Field(min_length=1)
+    policies: dict[str, Any] | None = None
+    asked: str
+
+
+class ReportSetting(_Strict):
+    """Where to write a report: its format, and a path in which ``{target}`` stands for the name of the target."""
+
+    format: Literal["json"]
+    path: Path
+
+    def path_for(self, name: str) -> Path:
+        """Answer the path of one target's report."""
+        return Path(str(self.path).replace("{target}", re.sub(r"[^\w.-]+", "_", name)))
+
+
+class Settings(_Strict):
+    """What was asked for. ``seed`` is a number also where it was ``random``; ``search`` is where modules are looked up first."""
+
+    targets: tuple[TargetSetting, ...] = ()
+    only: bool = False
+    profile: Literal["smoke", "ci", "deep"] = "ci"
+    select: tuple[str, ...] = ()
+    level: Literal["must", "should"] = "must"
+    reports: tuple[ReportSetting, ...] = ()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    replay: str | None = None
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+    max_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    search: tuple[Path, ...] = ()
+
+    @field_validator("seed", mode="before")
+    @classmethod
+    def _seed(cls, value: object) -> object:
+        return secrets.randbelow(2**32) if value == "random" else value
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _select(cls, value: object) -> object:
+        parts = [value] if isinstance(value, str) else value
+        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+            return value
+        return tuple(name.strip().upper() for part in parts for name in part.split(",") if name.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One place settings come from: raw values by name, how a message calls one, and where relative paths begin."""
+
+    values: Mapping[str, Any]
+    naming: str
+    folder: Path
+
+    def called(self, name: str) -> str:
+        """Say where a value was set: a flag, a variable, a key of a file."""
+        if self.naming == "--keyconform" and name == "target":
+            return self.naming
+        text = self.naming.format(name=name, NAME=name.upper(), flag=name.replace("_", "-"))
+        return text if "{" in self.naming else f"{text}-{name.replace('_', '-')}"
+
+
+def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[Path, ...]) -> Settings:
+    """Merge the sources, the first one winning, into settings; raises `SettingError` for what cannot be used.
+
+    ``table`` maps the names of the configured targets to a target string or to a table of ``target`` and ``policies``.
+    """
+    found: dict[str, tuple[Any, Source]] = {}
+    for source in sources:
+        for name, value in source.values.items():
+            if value is not None and value not in ([], ""):
+                found.setdefault(name, (value, source))
+    values: dict[str, Any] = {name: value for name, (value, _) in found.items()}
+    values["targets"] = _targets(_listed(values.pop("target", ())), table)
+    if "report" in found:
+        reports, source = found["report"]
+        values.pop("report")
+        values["reports"] = [_report(text, source) for text in _listed(reports)]
+    try:
+        settings = Settings(**values, search=search)
+    except ValidationError as error:
+        raise _refused(error, found) from None
+    _check_reports(settings)
+    return settings
+
+
+def _refused(error: ValidationError, found: Mapping[str, tuple[Any, Source]]) -> SettingError:
+    """Say of the first error which setting it was, what was expected, and what was found."""
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    value, source = found[name]
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return SettingError(f"{source.called(name)}: expected {expected}, found {value!r}")
+
+
+def _listed(value: Any) -> list[str]:  # noqa: ANN401  # raw values are anything
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        return list(value)
+    raise SettingError(f"expected a string or a list of strings, found {value!r}")
+
+
+def _targets(asked: list[str], table: Mapping[str, Any]) -> tuple[TargetSetting, ...]:
+    """Look each name up in the configured targets; anything else is a target as it stands."""
+    targets = tuple(_target(text, table) for text in asked)
+    names = [target.name for target in targets]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SettingError(
+            f"--keyconform: two targets are called {twice!r}; name each one: --keyconform NAME={twice}"
+        )
+    return targets
+
+
+def _target(text: str, table: Mapping[str, Any]) -> TargetSetting:
+    match = NAMED.fullmatch(text)
+    name, target = match.groups() if match else (text, text)
+    entry = table.get(target, target)
+    fields = entry if isinstance(entry, dict) else {"target": entry}
+    try:
+        # An id of an item is its file and its name: a name of ours must not look like two.
+        return TargetSetting(**fields, name=re.sub(r"::+|[\[\]]", "-", name), asked=text)
+    except (ValidationError, TypeError) as error:
+        problem = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("name",), "msg": str(error)}
+        where = ".".join(str(part) for part in problem["loc"])
+        raise SettingError(
+            f"[tool.keyconform.targets] {target}: {where}: {problem['msg']}; "
+            "expected a target string such as 'package.module:factory', or a table of target and policies"
+        ) from None
+
+
+def _report(text: str, source: Source) -> ReportSetting:
+    form, colon, path = text.partition(":")
+    if form not in FORMATS or not colon or not path:
+        raise SettingError(
+            f"{source.called('report')}: expected FORMAT:PATH with one of the formats {', '.join(FORMATS)}, "
+            f"such as json:report.json, found {text!r}"
+        )
+    return ReportSetting(format="json", path=source.folder / path)
+
+
+def _check_reports(settings: Settings) -> None:
+    """Refuse, before anything is judged, a report that could not be written afterwards."""
+    for report in settings.reports:
+        if len(settings.targets) > 1 and "{target}" not in report.path.name:
+            raise ReportError(
+                f"--keyconform-report: {len(settings.targets)} targets would be written to one file, {report.path}; "
+                "put {target} into its name, as in json:report-{target}.json"
+            )
+        for target in settings.targets:
+            _try_to_write(report.path_for(target.name))
+
+
+def _try_to_write(path: Path) -> None:
+    existed = path.exists()
+    try:
+        with path.open("a", encoding="utf-8"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise ReportError(
+            f"--keyconform-report: expected a path that can be written, found {path} ({error.strerror}); "
+            "make its folder, or name another path"
+        ) from error
+
+
+def files(root: Path) -> tuple[list[Source], dict[str, Any]]:
+    """Read `keyconform.toml` and `[tool.keyconform]` below this folder: their settings, and their targets by name."""
+    sources: list[Source] = []
+    table: dict[str, Any] = {}
+    for path in (root / "keyconform.toml", root / "pyproject.toml"):
+        content = tables(path)
+        if not content:
+            continue
+        targets = content.pop("targets", {})
+        if not isinstance(targets, dict):
+            raise SettingError(f"{path}: targets: expected a table of names and targets, found {targets!r}")
+        table = {**targets, **table}
+        unknown = next((name for name in content if name not in NAMES), None)
+        if unknown is not None:
+            raise SettingError(f"{path}: unknown key {unknown!r}{nearest(unknown, NAMES)}")
+        sources.append(Source(values=content, naming=f"{path}: {{name}}", folder=root))
+    return sources, table
+
+
+def tables(path: Path) -> dict[str, Any]:
+    """Answer what a file says of keyconform; empty where there is no such file or it says nothing."""
+    text = ""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        text = path.read_text(encoding="utf-8")
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path}: expected TOML, but {error}") from None
+    own = content if path.name == "keyconform.toml" else content.get("tool", {}).get("keyconform", {})
+    return dict(own)
+
+
+def environment_source(environment: Mapping[str, str], folder: Path) -> Source:
+    """Read the variables `KEYCONFORM_TARGET`, `KEYCONFORM_PROFILE`, ...; those that are not ours are left alone."""
+    values: dict[str, Any] = {name: environment.get(f"KEYCONFORM_{name.upper()}") for name in NAMES}
+    return Source(values=values, naming="KEYCONFORM_{NAME}", folder=folder)
+
+
+def check_select(select: Iterable[str], ids: Iterable[str]) -> None:
+    """Refuse a selection that names neither an invariant nor a family, with the nearest one that exists."""
+    every = tuple(ids)
+    known = {*every, *(family_of(id) for id in every)}
+    for name in select:
+        if name not in known:
+            raise SettingError(
+                f"--keyconform-select: expected ids or families of the catalogue, found {name!r}"
+                f"{nearest(name, sorted(known))}; `keyconform list` shows them all"
+            )
+
+
+def family_of(id: str) -> str:  # noqa: A002  # the word of the catalogue
+    """Answer the family of an id: its letters."""
+    return id.rstrip("0123456789")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Answer ``; did you mean ...?`` where a name is near enough, else nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,116 @@
+"""A workload: who calls what, on which pool. Written by rules, scenarios and generators; run by engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.operation import Invocation, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_MODEL = "m1"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one model: requests a minute, tokens a minute, requests a day; None is unlimited, 0 is closed."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    rpd: int | None = None
+
+    def __str__(self) -> str:
+        """Show the limits that are set."""
+        named = (("rpm", self.rpm), ("tpm", self.tpm), ("rpd", self.rpd))
+        return " ".join(f"{name}={value}" for name, value in named if value is not None) or "unlimited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The pool that a workload runs on. Keys are labels; the engine makes the canary keys they stand for.
+
+    ``needs`` names the fields whose value matters to the workload, beyond the two lists of keys: a factory that
+    cannot be given them cannot be judged by it.
+    """
+
+    regular: tuple[str, ...] = ("key-1", "key-2", "key-3")
+    vertex: tuple[str, ...] = ("vertex-1", "vertex-2")
+    limits: tuple[tuple[str, Limits], ...] = ((DEFAULT_MODEL, Limits()), ("m2", Limits()))
+    default_model: str = DEFAULT_MODEL
+    max_failures: int = 3
+    max_retries: int = 3
+    paid_key: str = ""
+    needs: frozenset[str] = frozenset()
+
+    def limits_of(self, model: str) -> Limits | None:
+        """Answer the limits configured under exactly this name, or None."""
+        return dict(self.limits).get(model)
+
+    def keys(self, pool: str) -> tuple[str, ...]:
+        """Answer the keys of one pool, each once, in their order."""
+        return tuple(dict.fromkeys(self.regular if pool == "regular" else self.vertex))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a program: an operation to call, or, with the name ``advance``, seconds to let pass.
+
+    ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
+    not have its operation or does not claim its arguments; otherwise the whole workload is not applicable.
+    """
+
+    invocation: Invocation
+    bind: str | None = None
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """The operation's name, or ``advance``."""
+        return self.invocation.name
+
+    def __str__(self) -> str:
+        """Show the step as a reader would write it."""
+        return f"{self.bind} = {self.invocation}" if self.bind else str(self.invocation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Setup steps, then clients in parallel, then a finale that reads; all on one fresh manager.
+
+    ``name`` is unique within its invariant and part of replay tokens, so it never changes its meaning.
+    ``threads`` tells that the promise it provokes needs clients that really overlap.
+    """
+
+    name: str
+    given: Given
+    setup: tuple[Step, ...] = ()
+    clients: tuple[tuple[Step, ...], ...] = ()
+    finale: tuple[Step, ...] = ()
+
+    def steps(self) -> Iterator[tuple[Phase, int, Step]]:
+        """Yield each step with its phase and its client."""
+        yield from ((Phase.SETUP, 0, step) for step in self.setup)
+        for number, client in enumerate(self.clients, start=1):
+            yield from ((Phase.PARALLEL, number, step) for step in client)
+        yield from ((Phase.FINALE, 0, step) for step in self.finale)
+
+    def without(self, dropped: frozenset[int]) -> Workload:
+        """Answer the workload without the steps of these positions (in the order of `steps`)."""
+        counter = iter(range(10**9))
+
+        def kept(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+            return tuple(step for step in steps if next(counter) not in dropped)
+
+        setup = kept(self.setup)
+        clients = tuple(kept(client) for client in self.clients)
+        finale = kept(self.finale)
+        return replace(self, setup=setup, clients=tuple(c for c in clients if c), finale=finale)
+
+
+def arguments_of(step: Step) -> Mapping[str, object]:
+    """Answer a step's arguments as a read-only mapping."""
+    return MappingProxyType(dict(step.invocation.arguments))
