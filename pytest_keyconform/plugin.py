@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 # name, type of the ini key, metavar, help
 OPTIONS = (
     ("profile", "string", "PROFILE", "the budget: smoke, ci or deep (default: ci)"),
-    ("select", "args", "IDS", "judge only these ids or families, such as ACQ,FMT01; the verdict is then partial"),
+    (
+        "select",
+        "args",
+        "IDS",
+        "judge only these ids or families, such as ACQ,FMT01; the verdict is then partial",
+    ),
     ("level", "string", "LEVEL", "what gates: must or should (default: must)"),
     ("report", "linelist", "FORMAT:PATH", "write a report, such as json:report.json; may be repeated"),
     ("seed", "string", "N|random", "the same seed gives the same run (default: 0)"),
@@ -57,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register what judges, where there is a target."""
-    config.addinivalue_line("markers", "keyconform: an invariant of an API-key manager, added by pytest-keyconform")
+    config.addinivalue_line(
+        "markers", "keyconform: an invariant of an API-key manager, added by pytest-keyconform"
+    )
     if not _has_target(config):
         flag = _lonely_flag(config)
         if flag is not None:
@@ -129,5 +136,3 @@ def ini(config: pytest.Config, name: str) -> Any:  # noqa: ANN401  # an ini key 
         return config.getini(name)
     except (TypeError, ValueError) as error:
         raise pytest.UsageError(f"{config.inipath}: {name}: {error}") from None
-
-

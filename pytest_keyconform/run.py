@@ -35,7 +35,9 @@ class TargetRun:
     The results may come from other processes; ``error`` tells why the target could not be judged at all.
     """
 
-    def __init__(self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()) -> None:
+    def __init__(
+        self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()
+    ) -> None:
         self.settings = settings
         self.target = target
         self.conformance = Conformance(settings, target, extra) if extra else Conformance(settings, target)

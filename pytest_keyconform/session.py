@@ -177,8 +177,10 @@ class Judge:
                     terminalreporter.write_line(terminal.replayed(result, self.settings.replay))
             terminalreporter.write_line(verdict, bold=True, **{COLOURS[report.verdict]: True})
         if self.decision is not None and self.decision.exit == UNUSABLE:
+            told = {report.error for report in self.reports.values()}
             for reason in self.decision.reasons:
-                terminalreporter.write_line(f"ERROR: {reason}", red=True)
+                if reason not in told:
+                    terminalreporter.write_line(f"ERROR: {reason}", red=True)
 
     def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
         for name, run in self.judging.targets.items():
@@ -219,7 +221,9 @@ def settings_of(config: pytest.Config) -> Settings:
     return reading.read(
         [
             reading.Source(
-                values={**flags, "target": config.getoption("--keyconform")}, naming="--keyconform", folder=here
+                values={**flags, "target": config.getoption("--keyconform")},
+                naming="--keyconform",
+                folder=here,
             ),
             reading.environment_source(os.environ, here),
             *sources,

@@ -1,1 +1,1 @@
-"""Reaching a backend: finding the target, binding its operations, calling them, and recording what came of it."""
+"""Reaching a backend: finding it, binding its operations, calling them, and recording what came of it."""

@@ -1,4 +1,4 @@
-"""What authors write: an `Adapter` for a backend that does not have the audited surface (design: *Any other shape*)."""
+"""What authors write: an `Adapter` for a backend without the audited surface (design: *Any other shape*)."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ class Usage:
 
 
 class Adapter:
-    """The operations of one backend, written as methods named as in `OPERATIONS`, each ``def`` or ``async def``.
+    """The operations of one backend, as methods named as in `OPERATIONS`, each ``def`` or ``async def``.
 
-    A subclass writes the operations the backend has; those it leaves out are not claimed, nor are the parameters
-    its signatures leave out, nor answers where the annotation is ``-> None``. `Unsupported` says so at run time.
-    Helpers carry a leading underscore; data such as ``policies`` need none.
+    A subclass writes the operations the backend has. What it leaves out is not claimed: an operation, a
+    parameter, an answer (``-> None``); `Unsupported` says so at run time. Helpers carry a leading
+    underscore, data such as ``policies`` need none.
 
-    Raises `AdapterError` when a subclass is made whose public method, or whose parameter, is none of an operation.
+    Raises `AdapterError` when a subclass is made with a public method, or a parameter, that is none of those.
     """
 
     pool: Pool
@@ -131,11 +131,11 @@ def _parameters(method: object) -> tuple[inspect.Parameter, ...]:
     bare = method.__func__ if isinstance(method, staticmethod | classmethod) else method
     bare = bare.func if isinstance(bare, functools.partialmethod) else bare
     try:
-        found = tuple(inspect.signature(bare).parameters.values())  # type: ignore[arg-type]  # else: TypeError
+        found = tuple(inspect.signature(bare).parameters.values())  # type: ignore[arg-type]  # TypeError
     except (TypeError, ValueError):
         return ()
-    has_owner = not isinstance(method, staticmethod) and found and found[0].kind is not inspect.Parameter.VAR_POSITIONAL
-    return found[1:] if has_owner else found
+    owned = not isinstance(method, staticmethod) and bool(found)
+    return found[1:] if owned and found[0].kind is not inspect.Parameter.VAR_POSITIONAL else found
 
 
 def _place(cls: type, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Fitting a method to an operation: which of its parameters means what, and how a step's arguments reach it."""
+"""Fitting a method to an operation: which parameter means what, and how a step's arguments reach it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BUILTIN: Final = {kind.__name__: kind for kind in (bool, dict, float, int, list
 class Slot:
     """One parameter of a signature as the design has it.
 
-    ``name`` is what it is called there, ``also`` other names it is known by, ``means`` the design's parameter.
+    ``name`` is what it is called there, ``also`` are other names for it, ``means`` the design's parameter.
     ``read`` answers its value for a step, or `LEFT_OUT`; ``fill`` is given where it cannot be left out.
     ``extra`` tells that the audited signature does not have it: it is met by its name alone.
     ``needed`` tells that a method without it is not this operation.
@@ -92,7 +92,7 @@ class Bound:
         means = self.sites.get(pool)
         slots = self.slots if means is None else [slot for slot in self.slots if slot.means in means]
         values = [(slot, slot.read(arguments)) for slot in slots if means is not None or not slot.extra]
-        while values and values[-1][1] is LEFT_OUT:
+        while values and values[-1][1] is LEFT_OUT and (means is None or values[-1][0].means == "model"):
             values.pop()
         return self.method(*(slot.fill if value is LEFT_OUT else value for slot, value in values))
 
@@ -107,23 +107,46 @@ def bind(
     slots: tuple[Slot, ...],
     *,
     pools: frozenset[str] = BOTH,
-    audited: bool = True,
+    sites: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Bound | str:
     """Bind a method by its signature, or answer why that cannot be.
 
-    A parameter is met by its name; in the audited surface by its position too. ``pools`` are those of a form that
-    names no pool.
+    A parameter is met by its name, and where ``sites`` says that the method is audited, by its position too.
+    ``pools`` are those of a form that names no pool.
     """
+    function = getattr(method, "__func__", None)
+    if function is None:
+        return _bind(method, name, slots, pools, sites)
+    # Signatures are read once for a function: a manager is made anew for every execution.
+    known = _KNOWN.setdefault(function, {})
+    fitted = known.get((name, sites is None))
+    if fitted is None:
+        fitted = known[name, sites is None] = _bind(method, name, slots, pools, sites)
+        # The function holds its own entry alive if what is kept knows the method.
+        if isinstance(fitted, Bound):
+            known[name, sites is None] = replace(fitted, method=_unbound)
+    if isinstance(fitted, str):
+        return fitted
+    return Bound(form=fitted.form, method=method, slots=slots, passing=fitted.passing, sites=fitted.sites)
+
+
+def _bind(
+    method: Callable[..., object],
+    name: str,
+    slots: tuple[Slot, ...],
+    pools: frozenset[str],
+    sites: Mapping[str, tuple[str, ...]] | None,
+) -> Bound | str:
     try:
         signature = _signature(method)
     except (TypeError, ValueError):
         return "its signature cannot be read"
-    fit = _Fit(signature, slots, by_position=audited)
+    fit = _Fit(signature, slots, by_position=sites is not None)
     refusal = fit.refusal()
     if refusal:
         return refusal
     passing = tuple(fit.passing())
-    means = {one.slot.means for one in passing}
+    means = _carried(slots, {one.slot.name for one in passing})
     promised = answer_text(signature)
     form = Form(
         name=name,
@@ -133,11 +156,18 @@ def bind(
         answers=promised not in ("None", "NoneType"),
         is_async=is_async(method, signature),
     )
-    return Bound(form=form, method=method, slots=slots, passing=passing)
+    return Bound(form=form, method=method, slots=slots, passing=passing, sites=sites or {})
+
+
+def _carried(slots: tuple[Slot, ...], reached: set[str]) -> set[str]:
+    """Answer the design's parameters that get through whole: an outcome needs both slots that carry it."""
+    return {
+        slot.means for slot in slots if all(one.name in reached for one in slots if one.means == slot.means)
+    }
 
 
 class _Fit:
-    """Which parameter of a signature stands for which slot; ``chosen`` has the index of the slot by the parameter."""
+    """Which parameter of a signature stands for which slot: ``chosen``, by the parameter's name."""
 
     def __init__(self, signature: inspect.Signature, slots: tuple[Slot, ...], *, by_position: bool) -> None:
         self.parameters = tuple(signature.parameters.values())
@@ -181,7 +211,9 @@ class _Fit:
     def passing(self) -> Iterator[Passing]:
         for parameter in self.parameters:
             slot = self.chosen.get(parameter.name)
-            placed = parameter in self.placed and (self.takes_any_place or parameter.kind is parameter.POSITIONAL_ONLY)
+            placed = parameter in self.placed and (
+                self.takes_any_place or parameter.kind is parameter.POSITIONAL_ONLY
+            )
             if slot is None and placed:
                 # An argument of its own that no step gives: it keeps its default, and its place.
                 slot = Slot(name=parameter.name, means="", read=lambda _: LEFT_OUT)
@@ -202,9 +234,9 @@ def _required(parameter: inspect.Parameter) -> bool:
 
 
 def _could_be(parameter: inspect.Parameter, kind: type) -> bool:
-    """Tell whether neither the default nor a plain annotation speaks against a parameter meaning this kind."""
+    """Tell whether neither the default nor a plain annotation speaks against a parameter of this kind."""
     default, annotation = parameter.default, parameter.annotation
-    if default not in (parameter.empty, None) and type(default) is not kind:
+    if default is not parameter.empty and default is not None and type(default) is not kind:
         return False
     plain = _BUILTIN.get(annotation) if isinstance(annotation, str) else annotation
     return plain is kind or plain not in _BUILTIN.values()
@@ -213,7 +245,7 @@ def _could_be(parameter: inspect.Parameter, kind: type) -> bool:
 def _signature(method: Callable[..., object]) -> inspect.Signature:
     try:
         return inspect.signature(method, eval_str=True)
-    except Exception:  # noqa: BLE001 - annotations run when they are evaluated; one that fails is read as text
+    except Exception:  # noqa: BLE001 - annotations run when they are evaluated; one that fails stays text
         return inspect.signature(method)
 
 
@@ -225,7 +257,7 @@ def answer_text(signature: inspect.Signature) -> str:
 
 
 def is_async(method: Callable[..., object], signature: inspect.Signature | None = None) -> bool:
-    """Tell whether a call answers an awaitable or an asynchronous iterator, as far as can be told without calling."""
+    """Tell whether a call answers an awaitable or an asynchronous iterator, without calling it."""
     if any(_is_async_function(layer) for layer in _layers(method)):
         return True
     text = "" if signature is None else _annotation(signature)

@@ -1,4 +1,4 @@
-"""Canary keys: made for the labels of a workload, and turned back into labels in all that a backend answers."""
+"""Canary keys: made for the labels of a workload, and turned back into labels in what a backend answers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def canary(label: str) -> str:
 class Keyring:
     """The canary keys of one execution. Labels go in, canaries reach the backend, labels come out.
 
-    A label is a key's name in a workload: one that a `Given` lists, or ``key-1``, ``vertex-1``, ``stranger-1``,
-    ``new-1``. ``_labels`` maps each canary made so far to its label; ``_search`` finds them in text, None until
-    it is needed after a change.
+    A label is a key's name in a workload: one that a `Given` lists, or one such as ``key-1``, ``vertex-1``,
+    ``stranger-1``, ``new-1``. ``_labels`` has the label of each canary made so far, ``_canaries`` the
+    reverse; ``_search`` finds canaries in text, and is None after a change until it is needed.
     """
 
     def __init__(self) -> None:
@@ -86,8 +86,8 @@ class Keyring:
     def conceal(self, value: object, *, key: bool = False) -> object:
         """Answer the plain value of what a backend answered: canaries become labels, lists become tuples.
 
-        What is not plain becomes `Opaque`; a coroutine is closed. With ``key`` the value is expected to be a key:
-        a string that is none of ours is then cut after four characters.
+        What is not plain becomes `Opaque`; a coroutine is closed. With ``key`` the value is expected to be a
+        key: a string that is none of ours is then cut after four characters.
         """
         if isinstance(value, str):
             return self._conceal_text(str.__str__(value), key=key)
@@ -95,9 +95,10 @@ class Keyring:
 
     def redact(self, text: str) -> str:
         """Answer the text with a label wherever a canary stood, in any casing."""
-        if self._search is None:
-            self._search = _searching(self._labels)
-        return self._search.sub(self._label_of_match, text)
+        search = self._search  # another thread may set it back to None
+        if search is None:
+            search = self._search = _searching(self._labels)
+        return search.sub(self._label_of_match, text)
 
     def _label_of_match(self, match: re.Match[str]) -> str:
         found = match.group()

@@ -36,7 +36,9 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
         return "\n".join([*lines, f"  {_ran(result)}"])
     found = result.counterexample
     lines += [f"  {_sizes(found, result.seconds)}", f"  replay: {replay_command(asked, found.replay)}", ""]
-    lines += _table(rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width)
+    lines += _table(
+        rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width
+    )
     lines.append("")
     for label, text in (("observed", found.observed), ("expected", found.expected)):
         lines += textwrap.wrap(f"{label}: {text}", width, initial_indent="  ", subsequent_indent=" " * 12)

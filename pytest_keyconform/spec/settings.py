@@ -22,6 +22,17 @@ NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 # What a user may set, and what each is called in `[tool.keyconform]`; `--keyconform-NAME` and `KEYCONFORM_NAME` follow.
 NAMES = ("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time")
 
+EXPECTED = {
+    "only": "true or false",
+    "profile": "smoke, ci or deep",
+    "select": "ids or families such as ACQ,FMT01",
+    "level": "must or should",
+    "seed": "a whole number from 0 on, or random",
+    "replay": "a token such as a violation shows it",
+    "timeout": "a number of seconds above 0",
+    "max_time": "a number of seconds above 0",
+}
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,11 +129,9 @@ def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[P
 
 def _refused(error: ValidationError, found: Mapping[str, tuple[Any, Source]]) -> SettingError:
     """Say of the first error which setting it was, what was expected, and what was found."""
-    first = error.errors()[0]
-    name = str(first["loc"][0])
+    name = str(error.errors()[0]["loc"][0])
     value, source = found[name]
-    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return SettingError(f"{source.called(name)}: expected {expected}, found {value!r}")
+    return SettingError(f"{source.called(name)}: expected {EXPECTED[name]}, found {value!r}")
 
 
 def _listed(value: Any) -> list[str]:  # noqa: ANN401  # raw values are anything
@@ -154,7 +163,9 @@ def _target(text: str, table: Mapping[str, Any]) -> TargetSetting:
         # An id of an item is its file and its name: a name of ours must not look like two.
         return TargetSetting(**fields, name=re.sub(r"::+|[\[\]]", "-", name), asked=text)
     except (ValidationError, TypeError) as error:
-        problem = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("name",), "msg": str(error)}
+        problem = (
+            error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("name",), "msg": str(error)}
+        )
         where = ".".join(str(part) for part in problem["loc"])
         raise SettingError(
             f"[tool.keyconform.targets] {target}: {where}: {problem['msg']}; "

@@ -57,19 +57,22 @@ def plain_keys(keys: Iterable[str], where: str) -> tuple[str, ...]:
         message = f"{where} must be a list of keys, not {type(keys).__name__}"
         raise ConfigurationError(message) from None
     for number, key in enumerate(found):
-        if not isinstance(key, str) or not key.strip() or not key.isprintable():
+        if not _is_key(key):
             message = f"{where}[{number}] is no key: a non-empty str of printable characters is needed"
             raise ConfigurationError(message)
     return tuple(dict.fromkeys(str.__str__(key) for key in found))
 
 
+def _is_key(found: object) -> bool:
+    return isinstance(found, str) and found.isprintable() and bool(found.strip())
+
+
 @dataclasses.dataclass(slots=True)
 class Hold:
-    """A lease on a key. ``until`` may be infinite; ``reserved_for`` is the model its request is reserved for."""
+    """A lease on a key. ``until`` may be infinite; ``reserved_for`` names the model it holds a request of."""
 
     token: int
     until: float
-    anonymous: bool
     reserved_for: str | None
 
 
@@ -83,7 +86,7 @@ class KeyState:
         self.label = redact(key)
         self.hold: Hold | None = None
         self.outs = 0
-        self._last_out = -math.inf
+        self._last_out = FREE
         self.restore()
 
     def __repr__(self) -> str:
@@ -143,7 +146,7 @@ class KeyState:
     def shift(self, before: float, now: float) -> None:
         """Obey a clock that was set back: every wait keeps what was left of it (000-19)."""
         self.settle(before)
-        self._last_out += now - before
+        self._last_out = shifted(self._last_out, before, now)
         self.struck_until = shifted(self.struck_until, before, now)
         self.removed_until = shifted(self.removed_until, before, now)
         if self.hold is not None:
@@ -162,9 +165,10 @@ class ModelUse:
         self.minute: Tally = windows.minute_tally(limits)
         self.day: Tally = windows.day_tally()
         self.last_used: float | None = None
-        self._last_mark = -math.inf
+        self._last_mark = FREE
+        self.mark_until = FREE
+        self.marks = 0
         self._reserved: deque[tuple[float, int]] = deque()
-        self.lift_mark()
 
     def add(self, now: float, requests: int, tokens: int) -> None:
         """Count in both windows."""
@@ -257,12 +261,10 @@ class ModelUse:
         self._reserved = deque((second - before + now, count) for second, count in self._reserved)
         self.minute.shift(before, now)
         self.day.shift(before, now)
-        self._last_mark += now - before
+        self._last_mark = shifted(self._last_mark, before, now)
         self.mark_until = shifted(self.mark_until, before, now)
 
 
 def shifted(until: float, before: float, now: float) -> float:
     """Return the end of a wait after the clock was set back: over if it was over, else as long as it was."""
-    if until <= before:
-        return FREE
-    return until - before + now
+    return until - before + now if until > before else FREE

@@ -20,7 +20,7 @@ _BOUNDARIES = "-@:"
 class Limits:
     """How much one key may be used for one model.
 
-    ``rpm`` requests a minute, ``tpm`` tokens a minute, ``rpd`` requests a day; None is unlimited, 0 is closed.
+    ``rpm`` requests a minute, ``tpm`` tokens a minute, ``rpd`` requests a day; None: unlimited, 0: closed.
     A key is usable while it is *below* each (003-B2b).
     """
 
@@ -31,7 +31,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("rpm", "tpm", "rpd"):
             found = getattr(self, name)
-            if found is not None and (not isinstance(found, int) or isinstance(found, bool) or found < 0):
+            if not _is_limit(found):
                 message = f"{name} must be a whole number from 0, or None for unlimited, not {found!r}"
                 raise ConfigurationError(message)
 
@@ -87,7 +87,7 @@ class ModelTable:
         self._resolved: dict[str, Model] = {}
         for name in sorted(limits):
             self._configure(name, limits[name])
-        if not isinstance(default_model, str) or not canonical(default_model):
+        if not _is_name(default_model):
             message = f"default_model must be the name of a model, not {default_model!r}"
             raise ConfigurationError(message)
         self.default = self._configured(default_model) or self._unlimited(default_model, configured=True)
@@ -105,9 +105,7 @@ class ModelTable:
         """
         if name is None:
             return self.default
-        if not isinstance(name, str):
-            message = f"a model name must be a str, not {type(name).__name__}"
-            raise InvalidInputError(message)
+        _check_name(name)
         found = self._resolved.get(name)
         if found is None:
             found = self._find(name)
@@ -140,7 +138,7 @@ class ModelTable:
         return None
 
     def _configure(self, name: str, numbers: LimitsLike) -> None:
-        if not isinstance(name, str) or not canonical(name):
+        if not _is_name(name):
             message = f"limits are given for {name!r}, which is no name of a model"
             raise ConfigurationError(message)
         short = canonical(name)
@@ -153,3 +151,17 @@ class ModelTable:
     @staticmethod
     def _unlimited(name: str, *, configured: bool) -> Model:
         return Model(name, canonical(name), Limits(), configured)
+
+
+def _is_limit(found: object) -> bool:
+    return found is None or (isinstance(found, int) and not isinstance(found, bool) and found >= 0)
+
+
+def _is_name(found: object) -> bool:
+    return isinstance(found, str) and bool(canonical(found))
+
+
+def _check_name(found: object) -> None:
+    if not isinstance(found, str):
+        message = f"a model name must be a str, not {type(found).__name__}"
+        raise InvalidInputError(message)

@@ -1,10 +1,13 @@
 """Which of the usable keys is served, in a time that does not grow with their number.
 
-A ``Queue`` keeps the keys of one pool for one model in two heaps of another kind than data: *ready* ones, in the
-order the selection wants, and *parked* ones with the time they may be free again. A key that became unusable is found
-out when its turn comes and is parked then; it is not looked at again before its time, or before something happens to
-it. So each acquire does a constant number of steps for each thing that happened, also with all keys out.
+A ``Queue`` keeps the keys of one pool for one model: *ready* ones in the order the selection wants, *parked*
+ones with the time they may be free again. A key that became unusable is found out when its turn comes and is
+parked then; it is not looked at again before its time, or before something happens to it. So the work of all
+acquires together is a constant number of steps for each acquire and each thing that happened to a key, also
+with all keys out.
 """
+
+# ruff: noqa: ARG002 - a choice is told the time, whether its order depends on it or not
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from .keys import KeyState
 
 _AT_ONCE = 16
-"""How many keys one acquire moves or looks at anew: spreads the end of a minute over the acquires after it."""
+"""How many keys one acquire moves or looks at anew: spreads the work of a minute's end."""
 
 
 class Choice(Protocol):
@@ -50,15 +53,15 @@ class Rotation:
     def __init__(self) -> None:
         self._ring: deque[KeyState] = deque()
 
-    def add(self, state: KeyState, now: float) -> None:  # noqa: ARG002 - the protocol's time; a ring needs none
+    def add(self, state: KeyState, now: float) -> None:
         """Append to the ring."""
         self._ring.append(state)
 
-    def pop(self, now: float) -> KeyState | None:  # noqa: ARG002 - as above
+    def pop(self, now: float) -> KeyState | None:
         """Take from its head."""
         return self._ring.popleft() if self._ring else None
 
-    def unpop(self, state: KeyState, now: float) -> None:  # noqa: ARG002 - as above
+    def unpop(self, state: KeyState, now: float) -> None:
         """Put back at its head."""
         self._ring.appendleft(state)
 
@@ -74,15 +77,15 @@ class Lottery:
     def __init__(self) -> None:
         self._keys: list[KeyState] = []
 
-    def add(self, state: KeyState, now: float) -> None:  # noqa: ARG002 - the protocol's time; a draw needs none
+    def add(self, state: KeyState, now: float) -> None:
         """Add to the draw."""
         self._keys.append(state)
 
-    def pop(self, now: float) -> KeyState | None:  # noqa: ARG002 - as above
+    def pop(self, now: float) -> KeyState | None:
         """Draw."""
         if not self._keys:
             return None
-        drawn = random.randrange(len(self._keys))  # noqa: S311 - spreads load; nothing is kept secret by it
+        drawn = random.randrange(len(self._keys))  # noqa: S311 - spreads load; it keeps no secret
         self._keys[drawn], self._keys[-1] = self._keys[-1], self._keys[drawn]
         return self._keys.pop()
 
@@ -95,11 +98,11 @@ class Lottery:
 
 
 class Ranking:
-    """The key with the lowest load among those without an unreported request; else the one served longest ago.
+    """The lowest load among keys without an unreported request; else the key served longest ago.
 
-    That unreported requests come first keeps parallel acquires on distinct keys whatever the loads (004-1). ``load``
-    answers (has unreported requests, load) of a key now. Loads fall when a minute ends; from then on each acquire looks at a few
-    keys anew, so that no acquire looks at all of them.
+    That unreported requests count first keeps parallel acquires on distinct keys whatever the loads (004-1).
+    ``load`` answers (has unreported requests, load) of a key now. Loads fall when a minute ends; from then on
+    each acquire looks at a few keys anew, so that no acquire looks at all of them.
     """
 
     __slots__ = ("_due", "_entries", "_heap", "_load", "_minute", "_served", "_turns")
@@ -187,18 +190,17 @@ class Queue:
 
         The caller gives the key back with ``served`` once it has written down that it was.
         """
-        passed = None
-        found = None
-        while found is None and (self._wake(now) or passed is None):
-            found, skipped = self._next_usable(now, avoid)
-            passed = skipped or passed
-            if found is None and not self._due(now):
+        passed: KeyState | None = None
+        while True:
+            self._wake(now)
+            found, met = self._next_usable(now, avoid)
+            passed = passed or met
+            if found is not None or not self._due(now):
                 break
-        if passed is None:
-            return found
         if found is None:
             return passed
-        self._choice.unpop(passed, now)
+        if passed is not None:
+            self._choice.unpop(passed, now)
         return found
 
     def served(self, state: KeyState, now: float) -> None:
@@ -252,10 +254,9 @@ class Queue:
     def _due(self, now: float) -> bool:
         return self.next_wake() <= now
 
-    def _wake(self, now: float) -> bool:
-        """Make some of the keys ready whose wait is over; True if there was one."""
-        woken = 0
-        while woken < _AT_ONCE and self._due(now):
+    def _wake(self, now: float) -> None:
+        """Make some of the keys ready whose wait is over."""
+        for _ in range(_AT_ONCE):
+            if not self._due(now):
+                return
             self.touch(heapq.heappop(self._wakes)[2], now)
-            woken += 1
-        return woken > 0

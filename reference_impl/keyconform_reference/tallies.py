@@ -72,7 +72,7 @@ class FixedTally:
 
     def shift(self, before: float, now: float) -> None:
         """Move what still counted into the span of the new time."""
-        if math.isfinite(before) and self._span.start(before) == self._start:
+        if self._span.start(before) == self._start:
             self._start = self._span.start(now)
         else:
             self.clear()
@@ -85,8 +85,8 @@ class FixedTally:
 class RollingTally:
     """What was spent in the last ``length`` seconds.
 
-    Exact up to a thousand different instants; beyond, neighbours are merged into the later one, so that memory is
-    bounded and nothing counts for too short a time.
+    Exact up to a thousand different instants; beyond, neighbours are merged into the later one, so that
+    memory is bounded and nothing counts for too short a time.
     """
 
     __slots__ = ("_length", "_requests", "_spent", "_tokens")
@@ -128,7 +128,9 @@ class RollingTally:
     def shift(self, before: float, now: float) -> None:
         """Keep the time each entry still had."""
         self._forget(before)
-        self._spent = deque((stamp - before + now, requests, tokens) for stamp, requests, tokens in self._spent)
+        self._spent = deque(
+            (stamp - before + now, requests, tokens) for stamp, requests, tokens in self._spent
+        )
 
     def clear(self) -> None:
         """Forget everything."""

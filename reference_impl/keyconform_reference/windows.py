@@ -1,12 +1,12 @@
 """Where the minute and the day end, and how long a key stays out.
 
-A *span* says where a fixed window begins and ends: the minutes of the clock, the days of a zone. All times are seconds
-since the epoch by the wall clock, given by the caller; nothing here reads a clock.
+A *span* says where a fixed window begins and ends: the minutes of the clock, the days of a zone. All times
+are seconds since the epoch by the wall clock, given by the caller; nothing here reads a clock.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import zoneinfo
 from typing import TYPE_CHECKING
@@ -62,12 +62,12 @@ class ZoneDays:
 
     def _turn_to(self, now: float) -> None:
         # Aware arithmetic would add 24 hours of wall time; each midnight is asked of the zone instead.
-        today = datetime.datetime.fromtimestamp(now, self._zone).date()
+        today = dt.datetime.fromtimestamp(now, self._zone).date()
         self._start = self._midnight(today)
-        self._end = self._midnight(today + datetime.timedelta(days=1))
+        self._end = self._midnight(today + dt.timedelta(days=1))
 
-    def _midnight(self, day: datetime.date) -> float:
-        return datetime.datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp()
+    def _midnight(self, day: dt.date) -> float:
+        return dt.datetime(day.year, day.month, day.day, tzinfo=self._zone).timestamp()
 
 
 class Windows:
@@ -92,7 +92,7 @@ class Windows:
         return RollingTally(DAY) if self._days is None else FixedTally(self._days)
 
     def mark_ends(self, now: float, earlier: int) -> float:
-        """Return when a 429 of now is over, the ``earlier``-th after the first; infinity is by hand (004-7)."""
+        """Return when a 429 of now is over, after ``earlier`` others; infinity is by hand (004-7)."""
         recovery = self._options.quota_recovery
         if recovery == "minute":
             return self._minutes.end(now) if self._kind == "fixed" else now + MINUTE

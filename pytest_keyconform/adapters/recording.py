@@ -1,0 +1,252 @@
+"""Performing steps on a connection, and recording each as an operation of a history."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pytest_keyconform.adapters.base import Lease, Usage
+from pytest_keyconform.adapters.connection import SPECIAL, Connection
+from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
+from pytest_keyconform.errors import Unsupported
+from pytest_keyconform.history import Blocked, Ending, History, Noise
+from pytest_keyconform.operation import (
+    Answered,
+    Cancelled,
+    Invocation,
+    Opaque,
+    Operation,
+    Phase,
+    Raised,
+    Ref,
+    Response,
+    Skipped,
+)
+
+if TYPE_CHECKING:
+    from pytest_keyconform.adapters.keys import Keyring
+    from pytest_keyconform.spec.policies import Policies
+    from pytest_keyconform.workload import Given, Step
+
+_ANSWERING_A_KEY: Final = frozenset({"acquire", "fail", "next_key", "paid_key", "random_key"})
+_UNANSWERED: Final = Skipped("its key was never answered")
+_AS_IT_STANDS: Final = (str, int, float, type(None))
+_COUNTERS: Final = ("rpm", "tpm", "rpd")
+_DEEPEST: Final = 40
+
+
+class Clock(Protocol):
+    """What an engine counts by: virtual seconds, and the one order of calls and returns."""
+
+    @property
+    def now(self) -> float:
+        """The virtual seconds since the execution began."""
+
+    def tick(self) -> int:
+        """Answer the next position in the one order of all calls and returns."""
+
+
+class Recorder:
+    """The recorder of one execution: performs the steps of all its clients, and keeps the operations.
+
+    ``_cells`` holds one operation each, pending until it comes back: no client changes the cell of another.
+    ``_answers`` holds what the backend answered, as it answered it, by the name that a step binds it to;
+    ``_instances`` what the provider answered, each once.
+    """
+
+    def __init__(
+        self, connection: Connection, keyring: Keyring, given: Given, policies: Policies, clock: Clock
+    ) -> None:
+        self.connection = connection
+        self.keyring = keyring
+        self.given = given
+        self.policies = policies
+        self.clock = clock
+        self.agreement = Agreement(policies, connection.packages)
+        self._cells: list[list[Operation]] = []
+        self._answers: dict[str, object] = {}
+        self._instances: list[object] = []
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations so far, in the order of their calls; those that have not come back are pending."""
+        return tuple(sorted((cell[0] for cell in self._cells), key=lambda operation: operation.called))
+
+    def history(
+        self,
+        *,
+        ending: Ending = Ending.FINISHED,
+        blocked: Sequence[Blocked] = (),
+        noise: Sequence[Noise] = (),
+    ) -> History:
+        """Answer the history so far."""
+        return History(
+            given=self.given,
+            operations=self.operations,
+            ending=ending,
+            blocked=tuple(blocked),
+            noise=tuple(noise),
+        )
+
+    async def perform(self, step: Step, *, client: int = 0, phase: Phase = Phase.SETUP) -> Operation:
+        """Call the operation of a step, await what it answers if need be, record it, and answer the record.
+
+        Suspends only where the backend does. Lets out what is the harness' own, and its cancellation.
+        """
+        self._answers.pop(step.bind or "", None)
+        given = self._arguments(step)
+        if given is None:
+            return self._skip(step, client, phase)
+        invocation, arguments = given
+        cell = self._called(invocation, step, client, phase)
+        awaiting = False
+        try:
+            answer = self.connection.invoke(step.name, arguments)
+            if inspect.isawaitable(answer):
+                awaiting = True
+                answer = await answer
+        except BaseException as error:
+            response = self._caught(error, invocation, awaiting=awaiting)
+            if response is None:
+                raise
+            operation = self._returned(cell, response)
+            if isinstance(response, Cancelled):
+                raise
+            return operation
+        return self._answered(cell, step, answer)
+
+    # -- before the call -------------------------------------------------------------------------------------
+
+    def _arguments(self, step: Step) -> tuple[Invocation, dict[str, object]] | None:
+        """Answer the invocation as recorded and the arguments for the backend; None if a key never came."""
+        given = step.invocation.arguments
+        try:
+            real = {
+                name: value if name in SPECIAL else self._real(value, as_lease=name == "lease")
+                for name, value in given
+            }
+        except LookupError:
+            return None
+        if all(isinstance(value, _AS_IT_STANDS) for _, value in given):
+            return step.invocation, real
+        return Invocation(step.name, tuple((name, self._shown(value)) for name, value in given)), real
+
+    def _real(self, value: object, *, as_lease: bool = False) -> object:
+        if isinstance(value, Ref):
+            return self._referred(value) if as_lease else _key(self._referred(value))
+        if isinstance(value, list | tuple):
+            return [self._real(item) for item in value]
+        return self.keyring.reveal(value)
+
+    def _shown(self, value: object) -> object:
+        if isinstance(value, Ref):
+            return self.keyring.conceal(_key(self._referred(value)), key=True)
+        if isinstance(value, list | tuple):
+            return tuple(map(self._shown, value))
+        return self.keyring.conceal(value)
+
+    def _referred(self, ref: Ref) -> object:
+        """Answer the key or the lease that was answered under a name; raises LookupError where none was."""
+        answer = self._answers[ref.name]
+        key = _key(answer)
+        if not isinstance(key, str) or key in ("", self.policies.sentinel):
+            raise LookupError(ref.name)
+        return answer
+
+    # -- after the call --------------------------------------------------------------------------------------
+
+    def _called(self, invocation: Invocation, step: Step, client: int, phase: Phase) -> list[Operation]:
+        cell = [
+            Operation(
+                invocation=invocation,
+                response=None,
+                called=self.clock.tick(),
+                returned=None,
+                at=self.clock.now,
+                until=None,
+                client=client,
+                phase=phase,
+                bind=step.bind,
+            )
+        ]
+        self._cells.append(cell)
+        return cell
+
+    def _returned(self, cell: list[Operation], response: Response) -> Operation:
+        now = self.clock.now
+        cell[0] = replace(cell[0], response=response, returned=self.clock.tick(), until=now)
+        return cell[0]
+
+    def _skip(self, step: Step, client: int, phase: Phase) -> Operation:
+        return self._returned(self._called(step.invocation, step, client, phase), _UNANSWERED)
+
+    def _answered(self, cell: list[Operation], step: Step, answer: object) -> Operation:
+        if step.bind is not None:
+            self._answers[step.bind] = answer
+        operation = self._returned(cell, Answered(self._plain(step.name, answer)))
+        if step.invocation.get("mutate"):
+            mutate(answer)
+        return operation
+
+    def _plain(self, name: str, answer: object) -> object:
+        if name == "instance":
+            return self._numbered(answer)
+        if name == "usage":
+            answer = counted(answer)
+        return self.keyring.conceal(_key(answer), key=name in _ANSWERING_A_KEY)
+
+    def _numbered(self, instance: object) -> Opaque:
+        """Answer which instance it is, so that a rule can tell one from another."""
+        known = next((i for i, one in enumerate(self._instances) if one is instance), None)
+        if known is None:
+            self._instances.append(instance)
+            known = len(self._instances) - 1
+        return Opaque(type(instance).__name__, f"instance-{known + 1}")
+
+    def _caught(self, error: BaseException, invocation: Invocation, *, awaiting: bool) -> Response | None:
+        """Answer what came of a call that raised; None where that is no answer, and it stays pending."""
+        if isinstance(error, Unsupported):
+            return Skipped(self.keyring.redact(str(error)) or "the adapter does not claim it")
+        # A coroutine that is closed and one that raises GeneratorExit look the same: the first is usual.
+        if is_harness(error) or (awaiting and isinstance(error, GeneratorExit)):
+            return None
+        if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
+            return Cancelled()
+        return self.raised(error, bad_input=bool(invocation.get("bad")))
+
+    def raised(self, error: BaseException, *, bad_input: bool = False) -> Raised:
+        """Answer the record of an error of the backend."""
+        return raised(error, self.agreement, self.keyring.redact, bad_input=bad_input)
+
+
+def counted(usage: object) -> object:
+    """Answer the counters of a usage, those the backend counts; anything else as it is."""
+    if isinstance(usage, Usage):
+        usage = {name: getattr(usage, name) for name in _COUNTERS if getattr(usage, name) is not None}
+    return {name: usage[name] for name in _COUNTERS if name in usage} if isinstance(usage, dict) else usage
+
+
+def mutate(answer: object, depth: int = _DEEPEST) -> None:
+    """Empty an answer, and every dict and list in it, as a careless caller might."""
+    inside = list(answer.values()) if isinstance(answer, Mapping) else answer
+    if not isinstance(inside, list | tuple) or depth == 0:
+        return
+    for item in list(inside):
+        mutate(item, depth - 1)
+    if isinstance(answer, dict | list):
+        answer.clear()
+
+
+def _key(answer: object) -> object:
+    return answer.key if isinstance(answer, Lease) else answer
+
+
+def _cancelled_from_outside() -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop: nobody could have cancelled
+        return False
+    return task is not None and task.cancelling() > 0

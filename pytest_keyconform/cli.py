@@ -1,0 +1,213 @@
+"""The command `keyconform`: judge without pytest, list and explain the invariants, show the schema of the report."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_keyconform.errors import SettingError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_keyconform.catalogue.invariant import Invariant
+    from pytest_keyconform.report import Report
+    from pytest_keyconform.run import Judging, TargetRun
+    from pytest_keyconform.spec.settings import Settings
+
+CONFORMS, VIOLATES, INCONCLUSIVE, USAGE, INTERRUPTED = 0, 1, 2, 4, 130
+EXITS = {"conforms": CONFORMS, "partial": CONFORMS, "violates": VIOLATES, "inconclusive": INCONCLUSIVE}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors end with the status that stands for wrong usage here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how it is used, and exit 4."""
+        self.exit(USAGE, f"ERROR: {self.prog}: {message}\n{self.format_usage()}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; answers its exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        return int(asked.run(asked))
+    except UsageError as error:
+        print(f"ERROR: {str(error).replace('--keyconform-', '--')}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:  # as in `keyconform list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CONFORMS
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="keyconform", description="An executable specification for API-key managers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="judge a key manager",
+        description="Exit: 0 conforms, 1 violates, 2 inconclusive, 4 wrong usage.",
+    )
+    check.add_argument(
+        "target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name"
+    )
+    for flag, metavar, text in CHECK_FLAGS:
+        check.add_argument(
+            flag, metavar=metavar, help=text, action="append" if flag == "--report" else "store"
+        )
+    check.set_defaults(run=_check)
+    listing = commands.add_parser("list", help="list the invariants")
+    listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
+    listing.set_defaults(run=_list)
+    explain = commands.add_parser("explain", help="say what an invariant promises, and why")
+    explain.add_argument("id", metavar="ID", help="such as ACQ01")
+    explain.set_defaults(run=_explain)
+    schema = commands.add_parser("schema", help="show a JSON Schema")
+    schema.add_argument("name", choices=["report"], help="of what")
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+CHECK_FLAGS = (
+    ("--profile", "PROFILE", "the budget: smoke, ci or deep (default: ci)"),
+    ("--select", "IDS", "judge only these ids or families, such as ACQ,FMT01"),
+    ("--level", "LEVEL", "what counts: must or should (default: must)"),
+    ("--report", "FORMAT:PATH", "write a report, such as json:report.json; may be repeated"),
+    ("--seed", "N|random", "the same seed gives the same run (default: 0)"),
+    ("--replay", "TOKEN", "run one counterexample again, alone"),
+    ("--timeout", "S", "seconds after which one invariant is given up (default: 60)"),
+    ("--max-time", "S", "seconds after which no further invariant is begun"),
+)
+
+
+def _check(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.run import Judging
+
+    settings = _settings(asked)
+    if not settings.targets:
+        raise SettingError(
+            "expected a target to judge, found none; name one: keyconform check package.module:factory"
+        )
+    judging = Judging(settings)
+    judging.start()
+    interrupted = False
+    try:
+        for run in judging.targets.values():
+            _judge(run)
+    except KeyboardInterrupt:
+        interrupted = True
+    reports = judging.reports()
+    judging.write(reports.values())
+    _sum_up(judging, reports)
+    return INTERRUPTED if interrupted else _status(judging, reports.values())
+
+
+def _judge(run: TargetRun) -> None:
+    """Judge each invariant, showing what is wrong as it is found."""
+    from pytest_keyconform.render import timeline
+
+    for invariant in run.invariants:
+        result = run.results[invariant.id] = run.judge(invariant)
+        shown = result.gates(run.settings.level) or run.settings.replay is not None
+        if shown and result.status in {"violated", "inconclusive"}:
+            print(timeline.page(result, asked=run.target.asked), end="\n\n")
+
+
+def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
+    from pytest_keyconform.render import terminal
+
+    for name, report in reports.items():
+        asked = judging.targets[name].target.asked
+        print(terminal.render(report, level=judging.settings.level, asked=asked))
+
+
+def _status(judging: Judging, reports: Iterable[Report]) -> int:
+    """Answer the exit status of the worst report."""
+    from pytest_keyconform.gate import UNUSABLE
+
+    every = tuple(reports)
+    decision = judging.decide(every)
+    if decision.exit == UNUSABLE:
+        raise UsageError("; ".join(decision.reasons))
+    found = {EXITS[report.verdict] for report in every}
+    return next(status for status in (VIOLATES, INCONCLUSIVE, CONFORMS) if status in found)
+
+
+def _settings(asked: argparse.Namespace) -> Settings:
+    from pytest_keyconform.spec import settings
+
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if _is_root(folder)), here)
+    sources, table = settings.files(root)
+    names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in CHECK_FLAGS]
+    flags: dict[str, Any] = {"target": asked.target, **{name: getattr(asked, name) for name in names}}
+    return settings.read(
+        [
+            settings.Source(values=flags, naming="--{flag}", folder=here),
+            settings.environment_source(os.environ, here),
+            *sources,
+        ],
+        table=table,
+        search=tuple(dict.fromkeys((root, here))),
+    )
+
+
+def _is_root(folder: Path) -> bool:
+    return (folder / "keyconform.toml").is_file() or (folder / "pyproject.toml").is_file()
+
+
+def _list(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.catalogue import CATALOGUE
+
+    if asked.json:
+        print(json.dumps([_described(invariant) for invariant in CATALOGUE], indent=2, ensure_ascii=False))
+    else:
+        for invariant in CATALOGUE:
+            print(f"{invariant.id:<7} {invariant.level:<7} {invariant.title()}")
+    return CONFORMS
+
+
+def _described(invariant: type[Invariant]) -> dict[str, object]:
+    return {
+        "id": invariant.id,
+        "family": invariant.family(),
+        "title": invariant.title(),
+        "level": invariant.level,
+        "since": invariant.since,
+        "requires": list(invariant.requires),
+        "audits": list(invariant.audits),
+    }
+
+
+def _explain(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.catalogue import CATALOGUE
+    from pytest_keyconform.spec.settings import nearest
+
+    invariants = {invariant.id: invariant for invariant in CATALOGUE}
+    invariant = invariants.get(asked.id.upper())
+    if invariant is None:
+        raise SettingError(
+            f"expected the id of an invariant, found {asked.id!r}{nearest(asked.id.upper(), invariants)}; "
+            "`keyconform list` shows them all"
+        )
+    print(
+        f"{invariant.id} ({invariant.level}, since {invariant.since}, audits {', '.join(invariant.audits)})\n"
+    )
+    print(inspect.cleandoc(invariant.__doc__ or ""))
+    return CONFORMS
+
+
+def _schema(_asked: argparse.Namespace) -> int:
+    from pytest_keyconform.spec.report_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, sort_keys=True))
+    return CONFORMS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""The composition root: which invariants are judged, on what backend, and what came of it, as a report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from pytest_keyconform.adapters.resolve import resolve
+from pytest_keyconform.catalogue import CATALOGUE
+from pytest_keyconform.conformance.investigate import BUDGETS, Examiner
+from pytest_keyconform.conformance.replaying import replayed
+from pytest_keyconform.conformance.tokens import read as read_token
+from pytest_keyconform.engine.clock import VirtualClock, real_perf_counter
+from pytest_keyconform.engine.loop import NeedsRealLoop
+from pytest_keyconform.engine.search.bounded import Bounded
+from pytest_keyconform.engine.survey import survey
+from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
+from pytest_keyconform.errors import TargetError, TokenError
+from pytest_keyconform.machines import programs
+from pytest_keyconform.report import CounterexampleReport, InvariantReport, Report, counts_of, verdict_of
+from pytest_keyconform.spec.policies import Policies
+from pytest_keyconform.verdict import Conforms, Evidence, Inconclusive, NotApplicable, Verdict, Violates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pytest_keyconform.adapters.resolve import Target
+    from pytest_keyconform.catalogue.invariant import Invariant
+    from pytest_keyconform.engine.survey import Backend
+    from pytest_keyconform.history import History
+    from pytest_keyconform.spec.settings import Settings, TargetSetting
+    from pytest_keyconform.workload import Workload
+
+
+class Conformance:
+    """One target under the settings of a run. ``start`` first; each process of a run has one of its own.
+
+    ``_histories`` are those of the generated programs, run once for all invariants; None until they are needed.
+    ``_unable`` says why no invariant can be judged although the target opens.
+    """
+
+    def __init__(self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()) -> None:
+        """Bind settings and target; nothing of the target is imported yet."""
+        self.name = target.name
+        self._settings = settings
+        self._setting = target
+        self._catalogue = (*CATALOGUE, *extra)
+        self._clock = VirtualClock()
+        self._target: Target | None = None
+        self._backend: Backend | None = None
+        self._histories: list[tuple[Workload, History]] | None = None
+        self._unable: str | None = None
+        self._timed_out = 0
+
+    def invariants(self) -> tuple[type[Invariant], ...]:
+        """Answer the selected invariants, in the order of the catalogue."""
+        wanted = self._settings.select
+        return tuple(kind for kind in self._catalogue if not wanted or kind.id in wanted or kind.family() in wanted)
+
+    def start(self) -> None:
+        """Resolve the target and open it once; raises `UsageError` where that cannot be done."""
+        roots = self._settings.search or (Path.cwd(),)
+        table = {} if self._setting.policies is None else {self.name: self._setting.model_dump(include={"target", "policies"})}
+        with self._clock:
+            self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
+            self._clock.watch(_modules_of(self._target))
+            try:
+                with Watchdog(self._settings.timeout):
+                    self._backend = survey(self._target, self._clock, seed=self._settings.seed)
+            except TimedOut:
+                message = f"{self._setting.target}: opening it did not end within {self._settings.timeout:g} s"
+                raise TargetError(message) from None
+            except NeedsRealLoop as need:
+                self._unable = f"{need}; backends that need one cannot be judged in this version"
+
+    def judge(self, id: str) -> InvariantReport:  # noqa: A002 - the word of the catalogue
+        """Judge one invariant; whatever the backend does, an answer comes."""
+        kind = next(kind for kind in self._catalogue if kind.id == id)
+        started = real_perf_counter()
+        verdict = self._bounded(lambda: self._examiner().verdict(kind))
+        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+
+    def replay(self, text: str) -> InvariantReport:
+        """Run the one execution that a token leads to; raises `TokenError` where it leads to none."""
+        token = read_token(text)
+        kind = next((kind for kind in self._catalogue if kind.id == token.id), None)
+        if kind is None:
+            message = f"the replay token {text!r} is of {token.id}, which is no invariant of this catalogue"
+            raise TokenError(message)
+        started = real_perf_counter()
+        verdict = self._bounded(lambda: replayed(self._examiner(), kind, token))
+        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+
+    def report(self, results: Iterable[InvariantReport]) -> Report:
+        """Fold what came of the invariants."""
+        found = tuple(results)
+        policies = Policies() if self._target is None else self._target.policies
+        operations = () if self._backend is None else tuple(sorted(self._backend.claims.operations))
+        return Report(
+            target=self.name,
+            profile=self._settings.profile,
+            seed=self._settings.seed,
+            verdict=verdict_of(found, self._settings.level, partial=len(found) < len(self._catalogue)),
+            counts=counts_of(found),
+            policies=policies.declared(),
+            operations=operations,
+            invariants=found,
+        )
+
+    def _bounded(self, judge: Callable[[], Verdict]) -> Verdict:
+        """Judge within the time-out; once one invariant ran into it, the others get a tenth."""
+        if self._unable is not None:
+            return Inconclusive(why=self._unable)
+        limit = self._settings.timeout / (10 if self._timed_out else 1)
+        try:
+            with self._clock:
+                if self._target is not None:
+                    self._clock.watch(_modules_of(self._target))
+                with Watchdog(limit):
+                    return judge()
+        except TimedOut:
+            self._timed_out += 1
+            return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
+        except NeedsRealLoop as need:
+            return Inconclusive(why=f"{need}; backends that need one cannot be judged in this version")
+
+    def _examiner(self) -> Examiner:
+        if self._backend is None or self._target is None:
+            message = "start comes before judge"
+            raise RuntimeError(message)
+        return Examiner(
+            backend=self._backend,
+            policies=self._target.policies,
+            budget=BUDGETS[self._settings.profile],
+            seed=self._settings.seed,
+            generated=self._generated,
+        )
+
+    def _generated(self) -> Sequence[tuple[Workload, History]]:
+        if self._histories is None:
+            examiner = self._examiner()
+            histories = []
+            for program in programs(
+                examiner.backend.claims,
+                examiner.policies,
+                seed=self._settings.seed,
+                count=examiner.budget.programs,
+                length=examiner.budget.length,
+            ):
+                scheduler = Bounded(last=0)
+                scheduler.begin()
+                histories.append((program, examiner.backend.runner.run(program, scheduler).history))
+            self._histories = histories
+        return self._histories
+
+
+def replay(settings: Settings, target: TargetSetting) -> InvariantReport:
+    """Run one counterexample again, alone."""
+    conformance = Conformance(settings, target)
+    conformance.start()
+    return conformance.replay(settings.replay or "")
+
+
+def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> InvariantReport:
+    """Answer a verdict as it stands in a report."""
+    status, reason, lacking, found = "conforms", None, tuple[str, ...](), None
+    evidence = Evidence()
+    match verdict:
+        case Conforms(evidence=evidence):
+            pass
+        case Violates(counterexample=found, evidence=evidence):
+            status = "violated"
+        case Inconclusive(why=reason, evidence=evidence):
+            status = "inconclusive"
+        case NotApplicable(why=reason, lacking=lacking):
+            status = "not-applicable"
+        case _:
+            assert_never(verdict)
+    return InvariantReport(
+        id=kind.id,
+        family=kind.family(),
+        title=kind.title(),
+        level="must" if kind.level == "must" else "should",
+        status=status,  # type: ignore[arg-type] # one of the literals above
+        audits=kind.audits,
+        engines=evidence.engines,
+        executions=evidence.executions,
+        exhausted=evidence.exhausted,
+        seconds=seconds,
+        lacking=lacking,
+        reason=reason,
+        signature=None if found is None else found.violation.signature,
+        counterexample=None if found is None else CounterexampleReport.of(found),
+    )
+
+
+def _modules_of(target: Target) -> list:  # type: ignore[type-arg]
+    """Answer the loaded modules of the package that a factory comes from."""
+    home = getattr(target.module, "__name__", "").partition(".")[0]
+    return [module for name, module in sorted(sys.modules.items()) if module and name.partition(".")[0] == home]

@@ -1,0 +1,194 @@
+"""Judging one invariant: its workloads on the engine that fits, generated programs, and the smallest counterexample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.catalogue.fitting import Misfit, fit, inapplicable
+from pytest_keyconform.conformance.judging import judge_of
+from pytest_keyconform.conformance.tokens import Token
+from pytest_keyconform.engine.explore import Exploration, Found, Unjudged, explore
+from pytest_keyconform.engine.search.bounded import Bounded
+from pytest_keyconform.engine.shrink import again, shrink
+from pytest_keyconform.verdict import (
+    Conforms,
+    Counterexample,
+    Evidence,
+    Inconclusive,
+    NotApplicable,
+    Verdict,
+    Violates,
+    Violation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_keyconform.catalogue.invariant import Invariant
+    from pytest_keyconform.engine.explore import Judge
+    from pytest_keyconform.engine.survey import Backend
+    from pytest_keyconform.history import History
+    from pytest_keyconform.spec.policies import Policies
+    from pytest_keyconform.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a profile spends: executions for each workload with parallel clients, generated programs, and their length."""
+
+    executions: int
+    programs: int
+    length: int
+
+
+BUDGETS = {
+    "smoke": Budget(executions=20, programs=10, length=12),
+    "ci": Budget(executions=120, programs=40, length=15),
+    "deep": Budget(executions=3000, programs=500, length=25),
+}
+
+
+@dataclass(slots=True)
+class Investigation:
+    """What is known so far of one invariant."""
+
+    executions: int = 0
+    judged: int = 0
+    exhausted: bool = True
+    unjudged: list[Unjudged] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
+
+    def add(self, exploration: Exploration, *, exhausting: bool) -> None:
+        """Count an exploration; ``exhausting`` tells that its workload has orders to exhaust."""
+        self.executions += exploration.executions
+        self.judged += exploration.judged
+        self.exhausted &= exploration.exhausted or not exhausting
+        self.unjudged += [one for one in exploration.unjudged if one not in self.unjudged]
+
+    def evidence(self, engine: str) -> Evidence:
+        """Answer what was run."""
+        return Evidence(engines=(engine,), executions=self.executions, exhausted=self.exhausted)
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Judges invariants of one backend under one budget.
+
+    ``generated`` answers the histories of the generated programs, run once for all invariants.
+    """
+
+    backend: Backend
+    policies: Policies
+    budget: Budget
+    seed: int
+    generated: Callable[[], Sequence[tuple[Workload, History]]]
+
+    def verdict(self, kind: type[Invariant]) -> Verdict:
+        """Judge one invariant."""
+        misfit = inapplicable(kind, self.policies, self.backend.claims)
+        if misfit is not None:
+            return NotApplicable(why=misfit.why, lacking=tuple(filter(None, misfit.lacking.split("|"))))
+        rule = kind(self.policies, self.backend.claims)
+        state = Investigation()
+        overlapping = False
+        for workload in rule.workloads():
+            fitted = fit(workload, self.backend.claims)
+            if isinstance(fitted, Misfit):
+                state.misfits.append(fitted)
+                continue
+            overlapping |= len(fitted.clients) > 1
+            found = self._explore(rule, fitted, state)
+            if found is not None:
+                return self._violates(rule, fitted, found, state)
+        if not state.executions:
+            return _lacking(state.misfits)
+        return self._generated(rule, state) or self._settled(rule, state, overlapping=overlapping)
+
+    def _explore(self, rule: Invariant, workload: Workload, state: Investigation) -> Found | None:
+        parallel = len(workload.clients) > 1
+        exploration = explore(
+            self.backend.runner,
+            workload,
+            Bounded(last=2),
+            judge_of(rule),
+            budget=self.budget.executions if parallel else 1,
+        )
+        state.add(exploration, exhausting=parallel)
+        return exploration.found
+
+    def _generated(self, rule: Invariant, state: Investigation) -> Verdict | None:
+        if not rule.general:
+            return None
+        judge = judge_of(rule)
+        for workload, history in self.generated():
+            judgement = judge(history)
+            state.executions += 1
+            if isinstance(judgement, Violation):
+                exploration = self._rerun(workload, judge)
+                if exploration.found is not None:
+                    return self._violates(rule, workload, exploration.found, state)
+                state.unjudged.append(Unjudged("a generated program broke the promise once, but not when run again"))
+            elif not isinstance(judgement, Unjudged):
+                state.judged += 1
+        return None
+
+    def _rerun(self, workload: Workload, judge: Judge) -> Exploration:
+        return explore(self.backend.runner, workload, Bounded(last=2), judge, budget=1)
+
+    def _violates(self, rule: Invariant, workload: Workload, found: Found, state: Investigation) -> Verdict:
+        judge = judge_of(rule)
+        dropped, smallest = shrink(self.backend.runner, workload, found, judge)
+        program = workload.without(dropped)
+        execution = again(self.backend.runner, program, smallest.execution.schedule)
+        judgement = judge(execution.history)
+        evidence = state.evidence(self.backend.runner.name)
+        if not isinstance(judgement, Violation) or judgement.signature != smallest.violation.signature:
+            why = f"it was seen that {found.violation.observed}, but the same schedule did not show it again"
+            return Inconclusive(why=f"{why}: the backend is not deterministic", evidence=evidence)
+        token = Token(
+            id=rule.id,
+            engine=self.backend.runner.name,
+            program=program.setup if workload.name == "generated" else workload.name,
+            dropped=frozenset() if workload.name == "generated" else dropped,
+            schedule=smallest.execution.schedule,
+            seed=self.seed,
+        )
+        return Violates(
+            counterexample=Counterexample(
+                violation=judgement,
+                execution=execution,
+                token=str(token),
+                engine=self.backend.runner.name,
+                found_after=state.executions,
+            ),
+            evidence=evidence,
+        )
+
+    def _settled(self, rule: Invariant, state: Investigation, *, overlapping: bool) -> Verdict:
+        evidence = state.evidence(self.backend.runner.name)
+        grave = [one for one in state.unjudged if not one.mild]
+        if grave:
+            return Inconclusive(why=grave[0].why, evidence=evidence)
+        if not state.judged:
+            return _unexercised(state, evidence)
+        if rule.overlap and overlapping and not self.backend.claims.is_async:
+            why = "whole calls in every order keep the promise, but it is about calls that overlap: it needs threads"
+            return Inconclusive(why=why, evidence=evidence)
+        return Conforms(evidence=evidence)
+
+
+def _unexercised(state: Investigation, evidence: Evidence) -> Verdict:
+    """Say why nothing was judged: what turned out to be lacking, or what never came about."""
+    lacking = [one.lacking for one in state.unjudged if one.lacking]
+    if lacking:
+        return NotApplicable(why=state.unjudged[0].why, lacking=tuple(dict.fromkeys(lacking)))
+    why = state.unjudged[0].why if state.unjudged else "no execution could be judged"
+    return Inconclusive(why=why, evidence=evidence)
+
+
+def _lacking(misfits: Sequence[Misfit]) -> NotApplicable:
+    names = dict.fromkeys(misfit.lacking for misfit in misfits if misfit.lacking)
+    why = "; ".join(dict.fromkeys(misfit.why for misfit in misfits)) or "no workload of it fits this backend"
+    return NotApplicable(why=why, lacking=tuple(names))
+

@@ -1,0 +1,64 @@
+"""Judging one history by one rule: a violation, nothing, or the reason why it could not be judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.catalogue.invariant import accident, answer
+from pytest_keyconform.engine.explore import Unjudged
+from pytest_keyconform.history import Ending, History
+from pytest_keyconform.operation import Skipped
+from pytest_keyconform.verdict import Violation
+
+UNANSWERED = "its key was never answered"
+
+if TYPE_CHECKING:
+    from pytest_keyconform.catalogue.invariant import Invariant
+    from pytest_keyconform.engine.explore import Judge
+
+
+def judge_of(rule: Invariant) -> Judge:
+    """Answer the judge that an engine is handed."""
+
+    def judge(history: History) -> Violation | Unjudged | None:
+        try:
+            found = next(iter(rule.violations(history)), None)
+        except Exception as error:  # noqa: BLE001 - a broken rule neither passes nor fails a backend
+            return Unjudged(f"the rule {rule.id} failed on a history: {type(error).__name__}: {error}")
+        return found or unending(rule, history) or unjudgeable(rule, history)
+
+    return judge
+
+
+def unending(rule: Invariant, history: History) -> Violation | None:
+    """Answer a violation where a call never ended and the promise is that it does."""
+    if not rule.ends or history.ending not in (Ending.DEADLOCK, Ending.LIVELOCK):
+        return None
+    waiting = "; ".join(map(str, history.blocked)) or "; ".join(
+        str(operation.invocation) for operation in history.operations if operation.pending
+    )
+    return Violation(
+        observed=f"{history.ending.value}: {waiting}",
+        expected="every call ends",
+        signature=f"{history.ending.value} of {', '.join(sorted({op.name for op in history.operations if op.pending}))}",
+        operation=next((operation for operation in history.operations if operation.pending), None),
+    )
+
+
+def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
+    """Answer why a history in which nothing was found says nothing either."""
+    first = history.operations[0] if history.operations else None
+    if history.ending is Ending.UNOPENED and first is not None and "open" not in rule.subject:
+        return Unjudged(f"the manager could not be opened on the pool of this rule: it {answer(first)}")
+    for operation in history.operations:
+        if operation.pending:
+            why = "; ".join(map(str, history.blocked)) or str(operation.invocation)
+            return Unjudged(f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01")
+        if operation.name != "open" and accident(operation, rule.policies):
+            return Unjudged(f"{operation.invocation} {answer(operation)}")
+        if isinstance(operation.response, Skipped):
+            lacking = "" if operation.response.why == UNANSWERED else operation.name
+            return Unjudged(f"{operation.invocation} was left out: {operation.response.why}", mild=True, lacking=lacking)
+    if history.ending is Ending.LIVELOCK:
+        return Unjudged("the execution never came to its end")
+    return None

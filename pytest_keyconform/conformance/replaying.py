@@ -1,0 +1,57 @@
+"""Running the one execution that a replay token leads to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.catalogue.fitting import Misfit, fit
+from pytest_keyconform.conformance.judging import judge_of
+from pytest_keyconform.engine.explore import Unjudged
+from pytest_keyconform.engine.shrink import again
+from pytest_keyconform.errors import TokenError
+from pytest_keyconform.machines import pool_given
+from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, Verdict, Violates
+from pytest_keyconform.workload import Workload
+
+if TYPE_CHECKING:
+    from pytest_keyconform.catalogue.invariant import Invariant
+    from pytest_keyconform.conformance.investigate import Examiner
+    from pytest_keyconform.conformance.tokens import Token
+
+
+def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict:
+    """Run it and judge it; raises `TokenError` where the token does not fit this backend."""
+    runner = examiner.backend.runner
+    if token.engine != runner.name:
+        message = f"the replay token is of the engine {token.engine}, this target is judged on {runner.name}; judge it again"
+        raise TokenError(message)
+    rule = kind(examiner.policies, examiner.backend.claims)
+    program = _program(examiner, rule, token)
+    execution = again(runner, program, token.schedule)
+    evidence = Evidence(engines=(runner.name,), executions=1, seconds=0.0)
+    judgement = judge_of(rule)(execution.history)
+    if judgement is None:
+        return Conforms(evidence=evidence)
+    if isinstance(judgement, Unjudged):
+        return Inconclusive(why=judgement.why, evidence=evidence)
+    found = Counterexample(
+        violation=judgement, execution=execution, token=str(token), engine=runner.name, found_after=1
+    )
+    return Violates(counterexample=found, evidence=evidence)
+
+
+def _program(examiner: Examiner, rule: Invariant, token: Token) -> Workload:
+    claims = examiner.backend.claims
+    if not isinstance(token.program, str):
+        workload = Workload(name="generated", given=pool_given(claims), setup=token.program)
+    else:
+        named = {workload.name: workload for workload in rule.workloads()}
+        if token.program not in named:
+            message = f"the replay token names the workload {token.program!r} of {rule.id}, which there is none of; judge again"
+            raise TokenError(message)
+        workload = named[token.program]
+    fitted = fit(workload, claims)
+    if isinstance(fitted, Misfit):
+        message = f"the replay token does not fit this target: {fitted.why}; judge it again"
+        raise TokenError(message)
+    return fitted.without(token.dropped)

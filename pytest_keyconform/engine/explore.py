@@ -1,0 +1,80 @@
+"""Running a workload under one schedule after the other, until a judge objects or the budget ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from pytest_keyconform.engine.search import Scheduler
+    from pytest_keyconform.execution import Execution
+    from pytest_keyconform.history import History
+    from pytest_keyconform.verdict import Violation
+    from pytest_keyconform.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A history that could not be judged, and why.
+
+    ``mild`` tells that it only says less than it could: a step had nothing to act on. ``lacking`` is the operation
+    that the backend turned out not to have.
+    """
+
+    why: str
+    mild: bool = False
+    lacking: str = ""
+
+
+Judgement: TypeAlias = "Violation | Unjudged | None"
+Judge: TypeAlias = Callable[["History"], "Violation | Unjudged | None"]
+
+
+class Runner(Protocol):
+    """Runs one execution of a workload on a fresh manager."""
+
+    name: str
+
+    def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
+        """Run it under the scheduler's next schedule; ``observed`` executions have moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An execution in which the judge objected."""
+
+    execution: Execution
+    violation: Violation
+
+
+@dataclass(slots=True)
+class Exploration:
+    """What came of exploring one workload. ``judged`` counts the histories that could be judged."""
+
+    executions: int = 0
+    judged: int = 0
+    exhausted: bool = False
+    found: Found | None = None
+    unjudged: list[Unjudged] = field(default_factory=list)
+
+
+def explore(runner: Runner, workload: Workload, scheduler: Scheduler, judge: Judge, *, budget: int) -> Exploration:
+    """Run at most ``budget`` executions; stop at the first violation."""
+    exploration = Exploration()
+    while exploration.executions < budget:
+        if not scheduler.begin():
+            break
+        execution = runner.run(workload, scheduler)
+        exploration.executions += 1
+        match judge(execution.history):
+            case None:
+                exploration.judged += 1
+            case Unjudged() as unjudged:
+                if unjudged not in exploration.unjudged:
+                    exploration.unjudged.append(unjudged)
+            case violation:
+                exploration.found = Found(execution, violation)
+                return exploration
+    exploration.exhausted = bool(getattr(scheduler, "exhausted", False))
+    return exploration

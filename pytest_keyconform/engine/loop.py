@@ -1,0 +1,243 @@
+"""An event loop without a selector, on a virtual clock, where a chooser decides which ready task runs next."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import heapq
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from pytest_keyconform.engine.clock import MICROSECONDS
+from pytest_keyconform.engine.search.callbacks import Callbacks, NeedsRealLoop
+from pytest_keyconform.engine.search.waiting import Pending, pending, place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+    from pytest_keyconform.engine.clock import VirtualClock
+    from pytest_keyconform.engine.search import Chooser
+    from pytest_keyconform.engine.search.callbacks import Handle
+
+__all__ = ["ControlledLoop", "Deadlock", "Livelock", "NeedsRealLoop", "Pending", "Stuck"]
+
+T = TypeVar("T")
+
+_CLEANING_STEPS = 500  # in which the tasks of one execution have to end once they are cancelled
+_stubborn: list[object] = []  # coroutines that refuse to be closed: dropped, each would be reported again
+
+
+class Stuck(Exception):
+    """The main task will not finish. ``pending`` are the tasks that are not done, and what each waits for."""
+
+    def __init__(self, tasks: tuple[Pending, ...]) -> None:
+        super().__init__("; ".join(map(str, tasks)))
+        self.pending = tasks
+
+
+class Deadlock(Stuck):
+    """Nothing is ready and no timer is set."""
+
+
+class Livelock(Stuck):
+    """More steps were taken, or more time was let pass, than any sound execution needs."""
+
+
+class ControlledLoop(Callbacks):
+    """Runs what an asyncio backend in memory does; one loop serves one execution.
+
+    ``exploring``: only while it is True is the chooser asked; otherwise the one ready longest runs, as in asyncio.
+    ``max_steps`` callbacks are run by one call of `run`. ``horizon`` is how many virtual seconds the loop may let
+    pass by itself, waiting for timers, before it says `Livelock`; raise it before a wait that is meant to be long.
+    ``observer`` is told after each step of a task: the task, the backend ``file:line`` where it waits now, and
+    that source line ("" for both once it is done). ``noise`` are messages of the default exception handler.
+    """
+
+    def __init__(self, clock: VirtualClock, *, max_steps: int = 20_000, horizon: float = 7200.0) -> None:
+        super().__init__(clock)
+        self.max_steps = max_steps
+        self.horizon = horizon
+        self.exploring = False
+        self.observer: Callable[[asyncio.Task[Any], str, str], None] | None = None
+        self.steps = 0
+        self._waited = 0  # ticks of the clock
+        self._last = -1
+        self._threads = _thread._count()
+
+    def run(self, main: Coroutine[Any, Any, T], chooser: Chooser | None = None) -> T:
+        """Run until ``main`` is done and answer its result; whatever is still going on then is ended.
+
+        Raises what ``main`` raises, `Deadlock` or `Livelock` if it cannot finish, and `NeedsRealLoop`.
+        """
+        with self._entered():
+            try:
+                result = self._finished(self.create_task(main, name="main"), chooser)
+                self._note_unretrieved()
+            finally:
+                self._clear()
+        return result
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run until a future or a coroutine is done, the one ready longest first; leaves other tasks alone."""
+        with self._entered():
+            return self._finished(asyncio.ensure_future(future, loop=self), None)
+
+    def run_forever(self) -> None:
+        """Run until `stop` is called; raises `Deadlock` if there is nothing to run before that."""
+        with self._entered():
+            self._drive(lambda: False, None, self.max_steps)
+
+    def stop(self) -> None:
+        """Stop after this round."""
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        """Whether a run is going on."""
+        return self._running
+
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Drop what is scheduled; raises RuntimeError while running."""
+        if self._running:
+            raise RuntimeError("Cannot close a running event loop")
+        self._closed = True
+        self.ready.clear()
+        self._timers.clear()
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        if self._running or self._closed:
+            raise RuntimeError("This event loop is closed" if self._closed else "This event loop is already running")
+        outer, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()
+        self._running, self._stopping, self._quiet = True, False, False
+        self._thread = _thread.get_ident()
+        try:
+            asyncio._set_running_loop(self)
+            sys.set_asyncgen_hooks(firstiter=self._asyncgens.add, finalizer=self._finalize)
+            yield
+        finally:
+            asyncio._set_running_loop(outer)
+            sys.set_asyncgen_hooks(*hooks)
+            self._running, self._quiet = False, True
+
+    def _finished(self, task: asyncio.Future[T], chooser: Chooser | None) -> T:
+        self._drive(task.done, chooser, self.max_steps)
+        if self.needs_real_loop is not None:
+            raise NeedsRealLoop(self.needs_real_loop)
+        if not task.done():
+            raise RuntimeError("Event loop stopped before Future completed.")
+        return task.result()
+
+    def _drive(self, done: Callable[[], bool], choose: Chooser | None, limit: int) -> None:
+        """Run callbacks until ``done``, in rounds as asyncio does: timers are looked at once a round."""
+        ready, limit = self.ready, self.steps + limit
+        while not (done() or self._stopping):
+            if self._timers or not ready:
+                self._pass_time()
+            for _ in range(len(ready)):
+                if not ready or done():  # what was ready may be cancelled meanwhile
+                    break
+                several = choose is not None and self.exploring and len(ready) > 1
+                self._step(ready.pop(self._chosen(choose) if several else 0))
+            if self.steps > limit:
+                raise Livelock(self.pending())
+
+    def _step(self, handle: Handle) -> None:
+        self.steps += 1
+        if handle.key >= 0:
+            self._last = handle.key
+        try:
+            handle.context.run(handle.callback, *handle.arguments)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as asyncio does; no task's own
+            message = f"Exception in callback {handle.callback!r}"
+            self.call_exception_handler({"message": message, "exception": error, "handle": handle})
+        if self.observer is not None and handle.key >= 0:
+            task = self._tasks[handle.key]
+            self.observer(task, *place(task))
+
+    def _chosen(self, choose: Chooser) -> int:
+        keys = [handle.key for handle in self.ready]
+        places: Sequence[int] = range(len(keys))
+        if keys.count(-1) > 1:
+            # Callbacks of no task keep their order, as asyncio promises: only the first of them is offered.
+            first = keys.index(-1)
+            places = [place for place in places if keys[place] >= 0 or place == first]
+            keys = [keys[place] for place in places]
+        if len(keys) == 1:
+            return places[0]
+        return places[choose(keys, keys.index(self._last) if self._last in keys else None)]
+
+    def _pass_time(self) -> None:
+        """Make due timers ready; where nothing is ready, let time pass until one is due."""
+        timers, clock = self._timers, self._clock
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not self.ready:
+            if not timers:
+                self._give_up()
+            self._waited += max(0, timers[0][0] - clock.ticks)
+            clock.ticks = max(clock.ticks, timers[0][0])
+            if self._waited > self.horizon * MICROSECONDS:
+                raise Livelock(self.pending())
+        while timers and timers[0][0] <= clock.ticks:
+            handle = heapq.heappop(timers)[2]
+            if not handle.cancelled():
+                self.ready.append(handle)
+
+    def _give_up(self) -> NoReturn:
+        if _thread._count() > self._threads:
+            self._refuse("waiting for a thread of the backend's own")
+        raise Deadlock(self.pending())
+
+    def pending(self) -> tuple[Pending, ...]:
+        """Tell of each task that is not done what it waits for, and where."""
+        return pending(self._tasks)
+
+    def _note_unretrieved(self) -> None:
+        """Report at once what asyncio reports when a task is collected, which may be many executions later."""
+        for task in self._tasks:
+            if task.done() and getattr(task, "_log_traceback", False):
+                message = "Task exception was never retrieved"
+                self.call_exception_handler({"message": message, "exception": task.exception(), "future": task})
+
+    def _clear(self) -> None:
+        """End every task, so that nothing of this execution reaches the next, in a bounded number of steps."""
+        self._quiet, self.observer, self.exploring = True, None, False
+        for _ in range(3):  # who catches a cancellation and goes on is cancelled again
+            left = [task for task in self._tasks if not task.done()]
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            self._end(lambda left=left: all(task.done() for task in left))  # type: ignore[misc]
+        if self._asyncgens:
+            self._end(self.create_task(self.shutdown_asyncgens()).done)
+        for task in self._tasks:
+            if not task.done():
+                _close(task)
+            elif not task.cancelled():
+                task.exception()  # retrieved now, so that nothing is reported when it is collected
+        self.ready.clear()
+        self._timers.clear()
+        self._tasks.clear()
+        self._keys.clear()
+
+    def _end(self, done: Callable[[], bool]) -> None:
+        self._stopping, self._waited = False, 0
+        with suppress(Exception, NeedsRealLoop, SystemExit):
+            self._drive(done, None, _CLEANING_STEPS)
+
+
+def _close(task: asyncio.Task[Any]) -> None:
+    """Close the coroutine of a task that does not heed its cancellation."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine = task.get_coro()
+    try:
+        if coroutine is not None:
+            coroutine.close()
+    except (Exception, SystemExit):  # noqa: BLE001 - it awaits again, or its `finally` raises
+        _stubborn.append(coroutine)

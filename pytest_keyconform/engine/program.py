@@ -1,0 +1,195 @@
+"""The flow of one execution, whatever drives it: open, setup, clients, finale, close; and what was noticed beside."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_keyconform.adapters.keys import Keyring
+from pytest_keyconform.adapters.raised import raised
+from pytest_keyconform.adapters.recording import Recorder
+from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.execution import Moment
+from pytest_keyconform.history import Ending, History, Noise, NoiseKind
+from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, Raised, Ref
+from pytest_keyconform.workload import Step
+
+if TYPE_CHECKING:
+    from pytest_keyconform.adapters.resolve import Opened, Target
+    from pytest_keyconform.engine.clock import VirtualClock
+    from pytest_keyconform.workload import Workload
+
+NEVER_AWAITED = re.compile(r"coroutine '([^']*)' was never awaited")
+
+
+class _Order:
+    """The one order of calls and returns of an execution; each of them takes a tick of the clock."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._place = 0
+
+    @property
+    def now(self) -> float:
+        return self._clock.now
+
+    def tick(self) -> int:
+        self._clock.tick()
+        self._place += 1
+        return self._place
+
+
+class Program:
+    """One execution of a workload on a fresh manager of the target.
+
+    ``recorder`` is there once the manager is open; ``opening`` is the operation that opened it, or failed to.
+    ``moments`` fill only where ``observed``. ``leased`` tells that reports need a lease of the key that was acquired.
+    """
+
+    def __init__(
+        self, workload: Workload, target: Target, clock: VirtualClock, *, seed: int, leased: bool, observed: bool
+    ) -> None:
+        self.workload = workload
+        self.target = target
+        self.clock = clock
+        self.observed = observed
+        self.keyring = Keyring()
+        self.opening: Operation | None = None
+        self.opened: Opened | None = None
+        self.recorder: Recorder | None = None
+        self.moments: list[Moment] = []
+        self.noise: list[Noise] = []
+        self.leased = leased
+        self._leases: dict[tuple[str, str], Ref] = {}
+        self._taken = 0
+        self._order = _Order(clock)
+        random.seed(seed)
+        clock.reset()
+
+    async def open(self) -> bool:
+        """Open a manager on the workload's pool; tell whether that went well."""
+        pool = self.keyring.pool_of(self.workload.given)
+        invocation = Invocation("open")
+        try:
+            self.opened = await self.target.opened(pool)
+        except OpeningFailed as failure:
+            response = raised(failure.cause, self.target.agreement, self.keyring.redact, bad_input=True)
+            self.opening = Operation(
+                invocation=invocation, response=response, called=-1, returned=0, at=0.0, until=self.clock.now
+            )
+            return False
+        self.opening = Operation(
+            invocation=invocation, response=Answered(None), called=-1, returned=0, at=0.0, until=self.clock.now
+        )
+        self.recorder = Recorder(
+            self.opened.connection, self.keyring, self.workload.given, self.target.policies, self._order
+        )
+        return True
+
+    async def perform(self, step: Step, *, client: int, phase: Phase) -> Operation:
+        """Call one operation and record it. A lease that is needed and was not taken yet is taken first."""
+        if self.recorder is None:
+            message = "perform needs an open manager"
+            raise RuntimeError(message)
+        if phase is not Phase.PARALLEL:
+            step = await self.with_lease(step, phase=phase)
+        self.note(client, "call", str(step))
+        operation = await self.recorder.perform(step, client=client, phase=phase)
+        self.note(client, "return", str(operation.response))
+        return operation
+
+    async def with_leases(self, workload: Workload) -> tuple[tuple[Step, ...], ...]:
+        """Answer the steps of the parallel clients, with the leases that they report on taken beforehand."""
+        return tuple(
+            [tuple([await self.with_lease(step, phase=Phase.SETUP) for step in client]) for client in workload.clients]
+        )
+
+    async def with_lease(self, step: Step, *, phase: Phase) -> Step:
+        """Answer the step with a lease in the place of a key's label, where the backend wants one.
+
+        Acquires until that key is served, at most once for each key and once more, and gives the others back. A key
+        that is not served is reported on by the last lease of it, or by its bare name.
+        """
+        arguments = dict(step.invocation.arguments)
+        label = arguments.get("lease")
+        if not self.leased or not isinstance(label, str) or step.name not in ("record", "fail", "release"):
+            return step
+        pool = str(arguments.get("pool", "regular"))
+        if label in self.workload.given.keys(pool):
+            await self._take(label, pool, arguments.get("model"), phase)
+        arguments["lease"] = self._leases.get((pool, label), label)
+        return replace(step, invocation=Invocation(step.name, tuple(arguments.items())))
+
+    async def _take(self, label: str, pool: str, model: object, phase: Phase) -> None:
+        others: list[Ref] = []
+        for _ in range(len(self.workload.given.keys(pool)) + 1):
+            self._taken += 1
+            ref = Ref(f"lease-{self._taken}")
+            asked = (("model", model), ("pool", pool)) if model is not None else (("pool", pool),)
+            step = Step(invocation=Invocation("acquire", asked), bind=ref.name)
+            operation = await self.perform(step, client=0, phase=phase)
+            if operation.value == label:
+                self._leases[pool, label] = ref
+                break
+            if not isinstance(operation.value, str) or not operation.value:
+                break
+            others.append(ref)
+        if self.target.policies.tenure == "lease" and self._claims("release"):
+            for ref in others:
+                await self.perform(Step(invocation=Invocation("release", (("lease", ref),))), client=0, phase=phase)
+
+    def _claims(self, name: str) -> bool:
+        return self.opened is not None and bool(self.opened.connection.claims.forms(name))
+
+    async def close(self) -> None:
+        """Close the manager, unless the workload did; what closing raises is not judged here."""
+        if self.opened is not None and not any(step.name == "close" for _, _, step in self.workload.steps()):
+            with contextlib.suppress(Exception):
+                await self.opened.close()
+
+    def note(self, client: int, kind: str, text: str, where: str = "") -> None:
+        """Add a line to the timeline, where one is wanted."""
+        if self.observed:
+            self.moments.append(Moment(client, kind, self.keyring.redact(text), where))
+
+    def history(self, ending: Ending, **more: Any) -> History:  # noqa: ANN401 - the other fields of a history
+        """Answer what there is to judge."""
+        operations = () if self.recorder is None else tuple(self.recorder.operations)
+        opening = () if self.opening is None else (self.opening,)
+        if self.opening is not None and isinstance(self.opening.response, Raised):
+            ending = Ending.UNOPENED
+        return History(
+            given=self.workload.given,
+            operations=(*opening, *operations),
+            ending=ending,
+            noise=tuple(dict.fromkeys(self.noise)),
+            **more,
+        )
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Notice coroutines that are never awaited and threads that die, while an execution runs."""
+        before = threading.excepthook
+        threading.excepthook = self._thread_died
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("ignore")
+                warnings.filterwarnings("always", message=r"coroutine '.*' was never awaited", category=RuntimeWarning)
+                yield
+        finally:
+            threading.excepthook = before
+        for warning in caught:
+            found = NEVER_AWAITED.search(str(warning.message))
+            if found is not None and not found.group(1).startswith(("Program.", "Recorder.", "TaskRunner.")):
+                self.noise.append(Noise(NoiseKind.UNAWAITED, found.group(1)))
+
+    def _thread_died(self, dying: threading.ExceptHookArgs) -> None:
+        if dying.exc_type is not SystemExit:
+            self.noise.append(Noise(NoiseKind.THREAD_DIED, dying.exc_type.__name__))
+

@@ -1,0 +1,282 @@
+"""What asyncio asks of an event loop besides running: callbacks, timers, tasks, executors, handlers."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import contextvars
+import heapq
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+
+    from pytest_keyconform.engine.clock import VirtualClock
+
+    Task = asyncio.Task[Any]
+    # To the type checker the loop also has the methods that are made at the end of this file, to refuse.
+    _AnyLoop = asyncio.BaseEventLoop
+else:
+    _AnyLoop = asyncio.AbstractEventLoop
+
+_REFUSED = (
+    "add_reader add_signal_handler add_writer connect_accepted_socket connect_read_pipe connect_write_pipe "
+    "create_connection create_datagram_endpoint create_server create_unix_connection create_unix_server "
+    "getaddrinfo getnameinfo sendfile sock_accept sock_connect sock_recv sock_recv_into sock_recvfrom "
+    "sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls subprocess_exec subprocess_shell"
+).split()
+
+
+class NeedsRealLoop(BaseException):  # no Exception: a backend must not take it for a failed connection
+    """The backend called what only an operating system answers; ``call`` is its name."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(f"{call} needs a real event loop")
+        self.call = call
+
+
+class Handle(asyncio.TimerHandle):
+    """A callback; ``key`` is the number of the task that it belongs to, -1 if it belongs to none."""
+
+    __slots__ = ("arguments", "callback", "context", "key")
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        arguments: tuple[Any, ...],
+        loop: Callbacks,
+        context: contextvars.Context | None,
+        key: int,
+    ) -> None:
+        # The base class' own `__init__` would cost more than the rest of a step.
+        self.callback = callback
+        self.arguments = arguments
+        self.context = contextvars.copy_context() if context is None else context
+        self.key = key
+        self._loop = loop
+        self._cancelled = False
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+    __repr__ = object.__repr__
+
+    def get_context(self) -> contextvars.Context:
+        """Answer the context that the callback runs in."""
+        return self.context
+
+    def cancel(self) -> None:
+        """Take the callback back; it is no choice any more."""
+        if not self._cancelled:
+            self._cancelled = True
+            with suppress(ValueError):
+                cast("Callbacks", self._loop).ready.remove(self)
+
+
+class Callbacks(_AnyLoop):
+    """The surface of an event loop without a selector: ``ready`` callbacks in their order, and timers on a clock."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.ready: list[Handle] = []
+        self.needs_real_loop: str | None = None
+        self.noise: list[str] = []
+        self._clock = clock
+        self._timers: list[tuple[int, int, Handle]] = []
+        self._timers_set = 0
+        self._keys: dict[int, int] = {}
+        self._tasks: list[Task] = []  # held, so that no id is used twice, and none is lost to the collector
+        self._factory: Any = None
+        self._handler: Any = None
+        self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+        self._running = self._stopping = self._closed = self._quiet = False
+        self._thread = _thread.get_ident()
+
+    # Callbacks and timers
+
+    def time(self) -> float:
+        """Answer the same virtual seconds as `time.monotonic`."""
+        return self._clock.monotonic()
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> Handle:
+        """Make a callback ready; raises RuntimeError once the loop is closed."""
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+        owner = getattr(callback, "__self__", None)
+        key = self._keys.get(id(owner))
+        handle = Handle(callback, args, self, context, self._key_of(owner) if key is None else key)
+        self.ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> Handle:
+        """Make a callback ready; from another thread, remember that this loop cannot control the backend."""
+        if _thread.get_ident() != self._thread:
+            self.needs_real_loop = "call_soon_threadsafe from a thread of the backend's own"
+            self._stopping = True
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> Handle:
+        """Set a timer, in seconds from now."""
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> Handle:
+        """Set a timer; ``when`` is on the scale of `time`."""
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+        handle = Handle(callback, args, self, context, self._key_of(getattr(callback, "__self__", None)))
+        handle._when = when
+        ticks = self._clock.ticks_at(when)
+        if ticks <= self._clock.ticks and when > self.time():
+            ticks = self._clock.ticks + 1  # or a loop that sleeps for what rounding left over would never end
+        self._timers_set += 1
+        heapq.heappush(self._timers, (ticks, self._timers_set, handle))
+        return handle
+
+    def _key_of(self, owner: object) -> int:
+        """Answer the number of a task, in the order in which tasks are first made ready; -1 for anything else."""
+        if not (asyncio.isfuture(owner) and hasattr(owner, "get_coro")):
+            return -1
+        key = self._keys.get(id(owner))
+        if key is None:
+            key = self._keys[id(owner)] = len(self._tasks)
+            self._tasks.append(cast("Task", owner))
+        return key
+
+    # Futures, tasks, executors
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Make a future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: object = None,
+        context: contextvars.Context | None = None,
+        **options: Any,
+    ) -> Task:
+        """Make a task; without a name it is called ``task-N``, N counting from 0 in this loop."""
+        name = f"task-{len(self._tasks)}" if name is None else name
+        if self._factory is None:
+            return asyncio.Task(coro, loop=self, name=name, context=context, **options)
+        if context is not None:
+            options["context"] = context
+        task: Task = self._factory(self, coro, **options)
+        with suppress(AttributeError):  # a factory may answer a future of another kind
+            task.set_name(name)
+        return task
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Set what makes the tasks; None: as usual."""
+        self._factory = factory
+
+    def get_task_factory(self) -> Any:
+        """Answer what makes the tasks, or None."""
+        return self._factory
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Run a function in one step, in its turn, and not in a thread; a pool of processes is refused."""
+        if any(kind.__name__ == "ProcessPoolExecutor" for kind in type(executor).__mro__):
+            self._refuse("run_in_executor with a pool of processes")
+        future = self.create_future()
+        # A worker's context is not the caller's; `to_thread` brings its own along.
+        self.call_soon(self._work, future, func, args, context=contextvars.Context())
+        return future
+
+    def _work(self, future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if future.cancelled():
+            return
+        asyncio._set_running_loop(None)  # a worker has none: it may call `asyncio.run`
+        try:
+            result = func(*args)
+        except StopIteration as error:
+            future.set_exception(RuntimeError(f"the function raised {error!r}"))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+        finally:
+            asyncio._set_running_loop(self)
+
+    def set_default_executor(self, executor: Any) -> None:
+        """Ignore it: functions are run in the loop."""
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's
+        """Do nothing: there is no executor."""
+
+    # Async generators, trouble, debug mode
+
+    async def shutdown_asyncgens(self) -> None:
+        """Close the async generators that were left half-way."""
+        generators = list(self._asyncgens)
+        self._asyncgens.clear()
+        await asyncio.gather(*(generator.aclose() for generator in generators), return_exceptions=True)
+
+    def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._asyncgens.discard(generator)
+        if self._running:
+            self.call_soon(self.create_task, generator.aclose())
+
+    def set_exception_handler(self, handler: Any) -> None:
+        """Set what `call_exception_handler` calls; None: the default."""
+        self._handler = handler
+
+    def get_exception_handler(self) -> Any:
+        """Answer the handler that was set, or None."""
+        return self._handler
+
+    def call_exception_handler(self, context: Mapping[str, Any]) -> None:
+        """Hand trouble that no caller sees to the handler."""
+        try:
+            handler = self._handler or Callbacks.default_exception_handler
+            handler(self, context)
+        except Exception as error:  # noqa: BLE001 - as asyncio does
+            message = "Unhandled error in exception handler"
+            Callbacks.default_exception_handler(self, {"message": message, "exception": error})
+
+    def default_exception_handler(self, context: Mapping[str, Any]) -> None:
+        """Keep it in ``noise``, as "message: exception"."""
+        if not self._quiet:
+            error = context.get("exception")
+            message = str(context.get("message", "no message"))
+            self.noise.append(message if error is None else f"{message}: {error!r}")
+
+    def get_debug(self) -> bool:
+        """Debug mode is off: it would take a traceback for each handle."""
+        return False
+
+    def set_debug(self, enabled: bool) -> None:  # noqa: FBT001 - asyncio's signature
+        """Leave debug mode off."""
+
+    # What needs an operating system
+
+    def _refuse(self, call: str) -> NoReturn:
+        self.needs_real_loop = self.needs_real_loop or call
+        self._stopping = True
+        raise NeedsRealLoop(call)
+
+    def remove_reader(self, fd: object) -> bool:
+        """There was none to remove."""
+        return False
+
+    remove_writer = remove_signal_handler = remove_reader
+
+
+def _refusal(call: str) -> Callable[..., NoReturn]:
+    def refuse(self: Callbacks, *_: object, **__: object) -> NoReturn:
+        self._refuse(call)
+
+    return refuse
+
+
+for _call in _REFUSED:
+    setattr(Callbacks, _call, _refusal(_call))

@@ -1,0 +1,76 @@
+"""One execution's way through the tree of choices: following a schedule, and writing one down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_keyconform.schedule import Base, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# From this choice point on every strategy runs the one ready longest. So a task that spins under "run until it
+# blocks" does not starve the others for the rest of the execution, and whatever still is not finished at the
+# loop's limit of steps is a livelock and no starvation.
+FAIR_AT = 1000
+
+
+class Choice(NamedTuple):
+    """What happened at a choice point: the index that ran, among how many, and the current task's (-1: blocked)."""
+
+    index: int
+    width: int
+    current: int
+
+
+def default(base: Base, fair_from: int, point: int, current: int) -> int:
+    """Answer what a base policy runs at a choice point."""
+    return current if base is Base.RUN and current >= 0 and point < fair_from else 0
+
+
+class Course:
+    """Follows a schedule and keeps a log. A strategy of another kind appends to the log itself.
+
+    ``diverged`` tells that a deviation named an index that was not there: the program is not the one that the
+    schedule was written for.
+    """
+
+    __slots__ = ("_fair", "_moves", "_run", "diverged", "log")
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.log: list[Choice] = []
+        self.diverged = False
+        self._moves = dict(schedule.deviations)
+        self._run = schedule.base is Base.RUN
+        self._fair = FAIR_AT if schedule.fair_from is None else schedule.fair_from
+
+    def choose(self, ready: Sequence[int], current: int | None) -> int:
+        """Answer the index that the schedule says."""
+        point, width = len(self.log), len(ready)
+        index = self._moves.get(point)
+        if index is None:
+            index = current if current is not None and self._run and point < self._fair else 0
+        elif index >= width:
+            self.diverged = True
+            index = width - 1
+        self.log.append(Choice(index, width, -1 if current is None else current))
+        return index
+
+
+def written(log: Sequence[Choice], base: Base, fair_from: int | None = None) -> Schedule:
+    """Write the choices down as deviations from a base."""
+    fair = FAIR_AT if fair_from is None else fair_from
+    deviations = tuple(
+        (point, choice.index)
+        for point, choice in enumerate(log)
+        if choice.index != default(base, fair, point, choice.current)
+    )
+    if len(log) > FAIR_AT and fair_from is None:
+        fair_from = FAIR_AT
+    return Schedule(base=base, deviations=deviations, fair_from=fair_from)
+
+
+def shortest(log: Sequence[Choice], fair_from: int | None = None) -> Schedule:
+    """Write the choices down from the base that needs the fewer deviations."""
+    schedules = (written(log, base, fair_from) for base in Base)
+    return min(schedules, key=lambda schedule: len(schedule.deviations))

@@ -1,0 +1,135 @@
+"""The task engine: an asyncio backend on the controlled loop, its clients interleaved at every await."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from pytest_keyconform.engine.clock import real_perf_counter
+from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock
+from pytest_keyconform.engine.program import Program
+from pytest_keyconform.execution import Execution
+from pytest_keyconform.history import Blocked, Ending, Noise, NoiseKind
+from pytest_keyconform.operation import Invocation, Phase
+
+if TYPE_CHECKING:
+    from pytest_keyconform.adapters.resolve import Target
+    from pytest_keyconform.engine.clock import VirtualClock
+    from pytest_keyconform.engine.loop import Pending
+    from pytest_keyconform.engine.search import Scheduler
+    from pytest_keyconform.workload import Step, Workload
+
+CLIENT = "client-"
+MAX_STEPS = 20_000  # of the loop, in one execution: far beyond any workload, a second of real time at most
+
+
+class TaskRunner:
+    """Runs workloads on a controlled loop; the scheduler chooses which ready task goes on."""
+
+    name: ClassVar[str] = "tasks"
+
+    def __init__(
+        self, target: Target, clock: VirtualClock, *, seed: int, leased: bool = False, max_steps: int = MAX_STEPS
+    ) -> None:
+        """Judge a target on this clock; ``seed`` seeds `random` before each execution."""
+        self._leased = leased
+        self._target = target
+        self._clock = clock
+        self._seed = seed
+        self._max_steps = max_steps
+
+    def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
+        """Run one execution."""
+        started = real_perf_counter()
+        program = Program(
+            workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed
+        )
+        loop = ControlledLoop(self._clock, max_steps=self._max_steps)
+        if observed:
+            loop.observer = _observer(program)
+        ending, blocked = Ending.FINISHED, tuple[Blocked, ...]()
+        with program.listening():
+            try:
+                loop.run(self._main(program, loop), scheduler.choose)
+            except (Deadlock, Livelock) as stuck:
+                ending = Ending.DEADLOCK if isinstance(stuck, Deadlock) else Ending.LIVELOCK
+                blocked = _blocked(program, stuck.pending)
+        program.noise += [Noise(NoiseKind.UNRETRIEVED, program.keyring.redact(str(text))) for text in loop.noise]
+        return Execution(
+            workload=workload,
+            schedule=scheduler.schedule(),
+            history=program.history(ending, blocked=blocked),
+            moments=tuple(program.moments),
+            seconds=real_perf_counter() - started,
+        )
+
+    async def _main(self, program: Program, loop: ControlledLoop) -> None:
+        workload = program.workload
+        if not await program.open():
+            return
+        await self._steps(program, loop, workload.setup, phase=Phase.SETUP)
+        if workload.clients:
+            asked = await program.with_leases(workload)
+            loop.exploring = True
+            clients = [
+                loop.create_task(
+                    self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL), name=f"{CLIENT}{number}"
+                )
+                for number, steps in enumerate(asked, start=1)
+            ]
+            await asyncio.wait(clients)
+            loop.exploring = False
+            for client in clients:
+                client.result()
+        await self._steps(program, loop, workload.finale, phase=Phase.FINALE)
+        await program.close()
+
+    async def _steps(
+        self, program: Program, loop: ControlledLoop, steps: tuple[Step, ...], *, phase: Phase, client: int = 0
+    ) -> None:
+        for step in steps:
+            if step.name == "advance":
+                program.note(client, "advance", str(step))
+                seconds = float(str(step.invocation.get("seconds")))
+                loop.horizon += seconds
+                await asyncio.sleep(seconds)
+            elif step.invocation.get("cancel") is not None:
+                await self._cancelled(program, step, client=client, phase=phase)
+            else:
+                await program.perform(step, client=client, phase=phase)
+
+    async def _cancelled(self, program: Program, step: Step, *, client: int, phase: Phase) -> None:
+        """Call an operation and cancel it after some suspensions, unless it answered before."""
+        arguments = dict(step.invocation.arguments)
+        suspensions = int(str(arguments.pop("cancel")))
+        step = replace(step, invocation=Invocation(step.name, tuple(arguments.items())))
+        task = asyncio.ensure_future(program.perform(step, client=client, phase=phase))
+        for _ in range(suspensions + 1):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _observer(program: Program):  # noqa: ANN202 - the loop's type
+    def observe(task: asyncio.Task[object] | None, where: str, line: str) -> None:
+        name = task.get_name() if task is not None else ""
+        if where and name.startswith(CLIENT):
+            program.note(int(name.removeprefix(CLIENT)), "suspend", line, where)
+        elif where and task is not None and not task.get_name().startswith("keyconform"):
+            program.note(-1, "suspend", line, where)
+
+    return observe
+
+
+def _blocked(program: Program, pending: tuple[Pending, ...]) -> tuple[Blocked, ...]:
+    calls = {} if program.recorder is None else {op.client: str(op.invocation) for op in program.recorder.operations if op.pending}
+    found = []
+    for one in pending:
+        name = one.task
+        client = int(name.removeprefix(CLIENT)) if name.startswith(CLIENT) else 0
+        if client in calls:
+            found.append(Blocked(client, calls[client], one.waits_for, one.where))
+    return tuple(dict.fromkeys(found))

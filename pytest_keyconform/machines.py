@@ -1,0 +1,152 @@
+"""The Hypothesis state machines: generated programs on a key manager, for the harness and for users to subclass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from pytest_keyconform.catalogue import steps
+from pytest_keyconform.catalogue.fitting import Misfit, fit
+from pytest_keyconform.operation import Ref
+from pytest_keyconform.workload import Given, Limits, Workload
+
+if TYPE_CHECKING:
+    from pytest_keyconform.operation import Claims
+    from pytest_keyconform.spec.policies import Policies
+    from pytest_keyconform.workload import Step
+
+MODELS = st.sampled_from(("m1", "m2"))
+POOLS = st.sampled_from(("regular", "regular", "vertex"))
+REGULAR, VERTEX = ("key-1", "key-2", "key-3"), ("vertex-1", "vertex-2")
+KEYS = st.sampled_from((*REGULAR, *VERTEX))
+STATUSES = st.sampled_from((429, 429, 401, 403, 400, 500, 503, None))
+OUTCOMES = st.sampled_from(("success", "success", "success", "quota", "auth", "transient"))
+PAUSES = st.sampled_from((1, 20, 61, 61, 130))
+
+
+def pool_given(claims: Claims) -> Given:
+    """Answer a small pool with small limits, as far as the factory can be given them."""
+    limited = claims.given is None or "limits" in claims.given
+    limits = (("m1", Limits(rpm=3, tpm=30)), ("m2", Limits(rpd=4))) if limited else Given().limits
+    return Given(regular=REGULAR, vertex=VERTEX, limits=limits, max_failures=2 if claims.given is None else 3)
+
+
+class ProgramMachine(RuleBasedStateMachine):
+    """Draws one program, a step at a time; what to do with it is said by `finished`.
+
+    ``policies`` and ``claims`` say what a step may ask; steps that the backend does not claim are left out.
+    """
+
+    policies: ClassVar[Policies]
+    claims: ClassVar[Claims]
+
+    def __init__(self) -> None:
+        """Begin with an empty program."""
+        super().__init__()
+        self.program: list[Step] = []
+        self._asked = 0
+
+    def finished(self, program: Workload) -> None:
+        """Take the program; subclasses run it, or keep it."""
+
+    def teardown(self) -> None:
+        """Hand over the program."""
+        program = fit(
+            Workload(name="generated", given=pool_given(self.claims), setup=tuple(self.program)), self.claims
+        )
+        if isinstance(program, Workload):
+            self.finished(program)
+
+    def _add(self, step: Step) -> None:
+        alone = Workload(name="step", given=pool_given(self.claims), setup=(step,))
+        if not isinstance(fit(alone, self.claims), Misfit):
+            self.program.append(step)
+
+    @rule(model=MODELS, pool=POOLS, outcome=OUTCOMES)
+    def acquire(self, model: str, pool: str, outcome: str) -> None:
+        """Ask for a key; under leases report on it and give it back."""
+        self._asked += 1
+        bind = f"a{self._asked}"
+        self._add(steps.acquire(bind, model=model, pool=pool))
+        if self.policies.tenure == "lease":
+            self._add(steps.record(Ref(bind), model=model, pool=pool, outcome=outcome))
+            if self.policies.release == "explicit":
+                self._add(steps.release(Ref(bind)))
+
+    @rule(key=KEYS, model=MODELS, tokens=st.sampled_from((0, 1, 10, 30)), outcome=OUTCOMES)
+    def record(self, key: str, model: str, tokens: int, outcome: str) -> None:
+        """Report a call."""
+        if self.policies.tenure != "lease":
+            pool = key.partition("-")[0].replace("key", "regular")
+            self._add(steps.record(key, model=model, pool=pool, tokens=tokens, outcome=outcome))
+
+    @rule(key=KEYS, model=MODELS, status=STATUSES, retries=st.sampled_from((0, 0, 1, 3)))
+    def fail(self, key: str, model: str, status: int | None, retries: int) -> None:
+        """Report a failure."""
+        if self.policies.tenure != "lease":
+            pool = key.partition("-")[0].replace("key", "regular")
+            self._add(steps.fail(key, model=model, pool=pool, status=status, retries=retries))
+
+    @rule(key=KEYS, which=st.sampled_from(("reset", "reactivate", "m1", "m2")))
+    def restore(self, key: str, which: str) -> None:
+        """Restore a key."""
+        if which == "reset":
+            self._add(steps.reset(key, pool=key.partition("-")[0].replace("key", "regular")))
+        else:
+            self._add(steps.reactivate(key, model=... if which == "reactivate" else which))
+
+    @rule(which=st.sampled_from((steps.reset_all(), steps.reset_usage(), steps.tick())))
+    def restore_all(self, which: Step) -> None:
+        """Restore every key, zero the counters, or let maintenance run."""
+        self._add(which)
+
+    @rule(seconds=PAUSES)
+    def wait(self, seconds: int) -> None:
+        """Let time pass."""
+        self.program.append(steps.advance(seconds))
+
+    @rule(key=KEYS, model=MODELS)
+    def read(self, key: str, model: str) -> None:
+        """Read every view of a key."""
+        pool = key.partition("-")[0].replace("key", "regular")
+        for step in (
+            steps.usage(key, model=model, pool=pool),
+            steps.failures(key, pool=pool),
+            steps.is_valid(key, pool=pool),
+            steps.status(pool=pool),
+            steps.all_keys(),
+        ):
+            self._add(step)
+
+    @rule(model=MODELS, pool=POOLS)
+    def choose(self, model: str, pool: str) -> None:
+        """Ask for the next key and for a random one."""
+        if self.policies.tenure != "lease":
+            self._add(steps.next_key(pool=pool))
+            self._add(steps.random_key(model=model))
+
+
+def programs(claims: Claims, policies: Policies, *, seed: int, count: int, length: int) -> tuple[Workload, ...]:
+    """Generate programs for a backend: the same ones for the same arguments and the same Hypothesis."""
+    drawn: list[Workload] = []
+
+    class Collecting(ProgramMachine):
+        def finished(self, program: Workload) -> None:
+            if program.setup:
+                drawn.append(program)
+
+    Collecting.policies, Collecting.claims = policies, claims
+    profile = settings(
+        max_examples=count,
+        stateful_step_count=length,
+        phases=(Phase.generate,),
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(hypothesis.seed(seed)(Collecting), settings=profile)
+    return tuple(drawn)

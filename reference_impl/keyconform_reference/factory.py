@@ -1,0 +1,81 @@
+"""Factories: from the description of a pool to a key manager."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .manager import KeyManager
+from .options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .limits import LimitsLike
+
+
+class PoolLike(Protocol):
+    """What a manager is made from: keys, limits by model, numbers."""
+
+    @property
+    def api_keys(self) -> Sequence[str]:
+        """The regular keys."""
+
+    @property
+    def vertex_api_keys(self) -> Sequence[str]:
+        """The vertex keys."""
+
+    @property
+    def limits(self) -> Mapping[str, LimitsLike]:
+        """Limits by the name of the model."""
+
+    @property
+    def default_model(self) -> str:
+        """The model where none is named."""
+
+    @property
+    def max_failures(self) -> int:
+        """How many strikes take a key out."""
+
+    @property
+    def max_retries(self) -> int:
+        """From which retry on no replacement is given."""
+
+    @property
+    def paid_key(self) -> str:
+        """The key of ``get_paid_key``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Factory:
+    """Makes managers of one kind of ``options`` from a pool; ``policies`` are these as a dict."""
+
+    options: Options
+
+    @property
+    def policies(self) -> dict[str, Any]:
+        """The options by name, new at each call."""
+        return dataclasses.asdict(self.options)
+
+    def __call__(self, pool: PoolLike) -> KeyManager:
+        """Return a new manager, not yet open."""
+        return KeyManager(
+            pool.api_keys,
+            pool.vertex_api_keys,
+            limits=pool.limits,
+            default_model=pool.default_model,
+            options=self.options,
+            max_failures=pool.max_failures,
+            max_retries=pool.max_retries,
+            paid_key=pool.paid_key,
+        )
+
+
+def make_manager(pool: PoolLike) -> KeyManager:
+    """Return a manager with the default options, not yet open."""
+    return Factory(Options())(pool)
+
+
+def make_manager_with(options: Options) -> Factory:
+    """Return a factory of managers with these options."""
+    return Factory(options)
