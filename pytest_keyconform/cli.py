@@ -1,4 +1,4 @@
-"""The command `keyconform`: judge without pytest, list and explain the invariants, show the schema of the report."""
+"""The command `keyconform`: judge without pytest, list and explain invariants, show the report's schema."""
 
 from __future__ import annotations
 
@@ -53,13 +53,9 @@ def _parser() -> Parser:
         help="judge a key manager",
         description="Exit: 0 conforms, 1 violates, 2 inconclusive, 4 wrong usage.",
     )
-    check.add_argument(
-        "target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name"
-    )
+    check.add_argument("target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name")
     for flag, metavar, text in CHECK_FLAGS:
-        check.add_argument(
-            flag, metavar=metavar, help=text, action="append" if flag == "--report" else "store"
-        )
+        check.add_argument(flag, metavar=metavar, help=text, action="append" if flag == "--report" else "store")
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
@@ -90,9 +86,7 @@ def _check(asked: argparse.Namespace) -> int:
 
     settings = _settings(asked)
     if not settings.targets:
-        raise SettingError(
-            "expected a target to judge, found none; name one: keyconform check package.module:factory"
-        )
+        raise SettingError("expected a target to judge, found none; name one: keyconform check package.module:factory")
     judging = Judging(settings)
     judging.start()
     interrupted = False
@@ -122,8 +116,9 @@ def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
     from pytest_keyconform.render import terminal
 
     for name, report in reports.items():
+        wanted = judging.settings
         asked = judging.targets[name].target.asked
-        print(terminal.render(report, level=judging.settings.level, asked=asked))
+        print(terminal.render(report, level=wanted.level, asked=asked, replay=wanted.replay))
 
 
 def _status(judging: Judging, reports: Iterable[Report]) -> int:
@@ -195,9 +190,7 @@ def _explain(asked: argparse.Namespace) -> int:
             f"expected the id of an invariant, found {asked.id!r}{nearest(asked.id.upper(), invariants)}; "
             "`keyconform list` shows them all"
         )
-    print(
-        f"{invariant.id} ({invariant.level}, since {invariant.since}, audits {', '.join(invariant.audits)})\n"
-    )
+    print(f"{invariant.id} ({invariant.level}, since {invariant.since}, audits {', '.join(invariant.audits)})\n")
     print(inspect.cleandoc(invariant.__doc__ or ""))
     return CONFORMS
 

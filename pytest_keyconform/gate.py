@@ -24,8 +24,8 @@ class Decision:
 def decide(report: Report, level: Level) -> Decision:
     """Let a report pass, or say why not.
 
-    A target that could not be judged at all, or to which nothing applies, is unusable: exit 4. What was deselected
-    is not held against anybody.
+    A target that could not be judged at all, or to which nothing applies, is unusable: exit 4. What was
+    deselected is not held against anybody.
     """
     if report.error is not None:
         return Decision(UNUSABLE, (report.error,))

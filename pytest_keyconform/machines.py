@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import hypothesis
@@ -9,12 +11,18 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from pytest_keyconform.catalogue import steps
+from pytest_keyconform.adapters.resolve import resolve
+from pytest_keyconform.catalogue import CATALOGUE, steps
 from pytest_keyconform.catalogue.fitting import Misfit, fit
+from pytest_keyconform.engine.clock import VirtualClock
+from pytest_keyconform.engine.search.bounded import Bounded
+from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.operation import Ref
 from pytest_keyconform.workload import Given, Limits, Workload
 
 if TYPE_CHECKING:
+    from pytest_keyconform.adapters.resolve import Target
+    from pytest_keyconform.engine.survey import Backend
     from pytest_keyconform.operation import Claims
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Step
@@ -55,9 +63,7 @@ class ProgramMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Hand over the program."""
-        program = fit(
-            Workload(name="generated", given=pool_given(self.claims), setup=tuple(self.program)), self.claims
-        )
+        program = fit(Workload(name="generated", given=pool_given(self.claims), setup=tuple(self.program)), self.claims)
         if isinstance(program, Workload):
             self.finished(program)
 
@@ -128,6 +134,69 @@ class ProgramMachine(RuleBasedStateMachine):
         if self.policies.tenure != "lease":
             self._add(steps.next_key(pool=pool))
             self._add(steps.random_key(model=model))
+
+
+class KeyManagerMachine(ProgramMachine):
+    """Generated programs against a target, judged by the whole catalogue; subclass it and set ``target``.
+
+    ::
+
+        class MyManager(KeyManagerMachine):
+            target = "app.keys:make"
+
+        TestMyManager = MyManager.TestCase
+
+    ``target`` is a target as ``--keyconform`` takes it, ``families`` the families that judge (all of them by default),
+    ``seed`` what `random` is seeded with. Hypothesis shrinks the program and prints it with the violation.
+    Raises `AssertionError` for a violation and `TargetError` where the target cannot be opened.
+    """
+
+    target: ClassVar[str]
+    families: ClassVar[tuple[str, ...]] = ()
+    seed: ClassVar[int] = 0
+    _open: ClassVar[Resolved | None] = None
+
+    def __init__(self) -> None:
+        """Open the target once for all programs."""
+        kind = type(self)
+        if "_open" not in vars(kind) or kind._open is None:
+            kind._open = opened(kind.target, seed=kind.seed)
+            kind.policies, kind.claims = kind._open.target.policies, kind._open.backend.claims
+        super().__init__()
+
+    def finished(self, program: Workload) -> None:
+        """Run the program and judge what came of it."""
+        found = type(self)._open
+        if found is None or not program.setup:
+            return
+        scheduler = Bounded(last=0)
+        scheduler.begin()
+        with found.clock:
+            history = found.backend.runner.run(program, scheduler).history
+        for kind in CATALOGUE:
+            if kind.general and (not self.families or kind.family() in self.families):
+                for violation in kind(self.policies, self.claims).violations(history):
+                    message = (
+                        f"{kind.id} violated: {kind.title()}\n  {violation.observed}\n  expected {violation.expected}"
+                    )
+                    raise AssertionError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A target that was opened once, and the clock it lives on."""
+
+    target: Target
+    backend: Backend
+    clock: VirtualClock
+
+
+def opened(text: str, *, seed: int) -> Resolved:
+    """Open a target, looking for its module in the current directory first."""
+    clock = VirtualClock()
+    with clock:
+        target = resolve(text, roots=(Path.cwd(),))
+        return Resolved(target, survey(target, clock, seed=seed), clock)
 
 
 def programs(claims: Claims, policies: Policies, *, seed: int, count: int, length: int) -> tuple[Workload, ...]:

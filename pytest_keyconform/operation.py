@@ -37,8 +37,9 @@ class Invocation:
         return next((value for key, value in self.arguments if key == name), default)
 
     def __str__(self) -> str:
-        """Show the call as a reader would write it."""
-        return f"{self.name}({', '.join(f'{key}={shown(value)}' for key, value in self.arguments)})"
+        """Show the call as a reader would write it; the regular pool goes without saying."""
+        told = (f"{key}={shown(value)}" for key, value in self.arguments if (key, value) != ("pool", "regular"))
+        return f"{self.name}({', '.join(told)})"
 
 
 @dataclass(frozen=True, slots=True)

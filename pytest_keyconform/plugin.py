@@ -1,4 +1,4 @@
-"""The pytest hooks that are always there: flags, ini keys, fixtures. Without a target they do nothing more."""
+"""The pytest hooks that are always there: flags, ini keys, fixtures. Without a target that is all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_keyconform import hookspecs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_keyconform.fixtures import Opened
+    from pytest_keyconform.fixtures import Opening
     from pytest_keyconform.spec.pool import Pool
 
 # name, type of the ini key, metavar, help
@@ -47,11 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--keyconform",
         action="append",
         metavar="TARGET",
-        help="judge a key manager: package.module:factory or a configured name; NAME=TARGET names it; may be repeated",
+        help="judge a key manager: package.module:factory or a configured name; NAME=TARGET names it; repeatable",
     )
-    group.addoption(
-        "--keyconform-only", action="store_true", default=None, help="collect nothing but the invariants"
-    )
+    group.addoption("--keyconform-only", action="store_true", default=None, help="collect nothing but the invariants")
     parser.addini("keyconform", "the key managers to judge, one a line", type="linelist", default=None)
     parser.addini("keyconform_only", "collect nothing but the invariants", type="bool", default=None)
     for name, kind, metavar, text in OPTIONS:
@@ -62,9 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register what judges, where there is a target."""
-    config.addinivalue_line(
-        "markers", "keyconform: an invariant of an API-key manager, added by pytest-keyconform"
-    )
+    config.addinivalue_line("markers", "keyconform: an invariant of an API-key manager, added by pytest-keyconform")
     if not _has_target(config):
         flag = _lonely_flag(config)
         if flag is not None:
@@ -82,15 +78,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def key_pool() -> Callable[..., Pool]:
-    """Make pools of canary keys: ``key_pool(regular=3, vertex=0, limits={"m1": {"rpm": 10}})``."""
+    """Make pools of canary keys: so many regular ones, so many vertex ones, and the other fields of a Pool."""
     from pytest_keyconform.fixtures import make_pool
 
     return make_pool
 
 
 @pytest.fixture
-def key_manager(request: pytest.FixtureRequest) -> Callable[..., Opened]:
-    """Open the target's key manager on a pool: ``async with key_manager(pool) as manager``."""
+def key_manager(request: pytest.FixtureRequest) -> Callable[..., Opening]:
+    """Openings of the target's key manager: ``async with key_manager(pool) as manager``, or ``with``."""
     from pytest_keyconform.fixtures import opener
 
     return opener(request.config)

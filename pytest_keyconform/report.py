@@ -1,9 +1,10 @@
-"""The report of a run: plain values that travel between processes as JSON, and that every rendering is made of."""
+"""The report of a run: plain values that travel as JSON, and that every rendering is made of."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pytest_keyconform.execution import Moment
@@ -26,9 +27,9 @@ STATUSES: tuple[Status, ...] = ("conforms", "violated", "inconclusive", "not-app
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationReport:
-    """One operation of a counterexample: what was called, what it answered (None: it never came back), and when.
+    """One operation of a counterexample: what was called and what it answered (None: it never came back).
 
-    ``at`` is in virtual seconds; ``called`` and ``returned`` are positions in the one order of calls and returns.
+    ``at`` is in virtual seconds; ``called`` and ``returned`` are positions in the order of calls and returns.
     """
 
     call: str
@@ -55,7 +56,7 @@ class OperationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterexampleReport:
-    """The smallest failing execution: what was called under which schedule, what came of it, and how to run it again."""
+    """The smallest failing execution: what was called, what came of it, and how to run it again."""
 
     operations: tuple[OperationReport, ...]
     schedule: str
@@ -96,7 +97,7 @@ class CounterexampleReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvariantReport:
-    """What came of one invariant. ``seconds`` is the only field that differs between two runs with the same seed."""
+    """What came of one invariant; only ``seconds`` differs between two runs with the same seed."""
 
     id: str
     family: str
@@ -139,7 +140,7 @@ class InvariantReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """When and where it ran: the only place, beside ``seconds``, that differs between two runs with the same seed."""
+    """When and where it ran; with ``seconds`` all that differs between two runs with the same seed."""
 
     started: str = ""
     duration: float = 0.0
@@ -190,7 +191,7 @@ def counts_of(results: Iterable[InvariantReport]) -> dict[Status, int]:
 
 
 def verdict_of(results: Iterable[InvariantReport], level: Level, *, partial: bool = False) -> Overall:
-    """Fold what gates: violates > inconclusive > partial > conforms. A run that judged nothing is inconclusive.
+    """Fold what gates: violates > inconclusive > partial > conforms; what judged nothing is inconclusive.
 
     ``partial`` tells that a part of the catalogue was left out: not selected, deselected, or never reached.
     """
@@ -211,5 +212,5 @@ def judged_nothing(results: Iterable[InvariantReport]) -> bool:
 def switches_in(moments: Iterable[Moment]) -> int:
     """Count the changes of turn between the parallel clients, beyond those of one running after the other."""
     clients = [moment.client for moment in moments if moment.client > 0]
-    changes = sum(1 for first, second in zip(clients, clients[1:], strict=False) if first != second)
+    changes = sum(1 for first, second in pairwise(clients) if first != second)
     return max(0, changes - max(0, len(set(clients)) - 1))

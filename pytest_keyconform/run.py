@@ -1,10 +1,10 @@
-"""One run over its targets, whoever runs it: what is judged, what came of it, and the reports that are written."""
+"""One run over its targets, under pytest or not: what is judged, what came of it, and the reports."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import logging
 import os
 import platform
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest_keyconform.render.json
 from pytest_keyconform import gate
 from pytest_keyconform.catalogue import CATALOGUE
-from pytest_keyconform.conformance import Conformance, replay
+from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import KeyconformError, ReportError, TokenError, UsageError
 from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec.settings import check_select, nearest
@@ -33,20 +33,20 @@ class TargetRun:
     """One target: the invariants it is judged by, and the results so far, by id.
 
     The results may come from other processes; ``error`` tells why the target could not be judged at all.
+    ``_again`` is what came of a replay, which is done when the target is opened: its token may be unusable.
     """
 
-    def __init__(
-        self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()
-    ) -> None:
+    def __init__(self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()) -> None:
         self.settings = settings
         self.target = target
         self.conformance = Conformance(settings, target, extra) if extra else Conformance(settings, target)
         self.invariants = self._asked_for()
         self.results: dict[str, InvariantReport] = {}
         self.error: str | None = None
-        self._started = datetime.datetime.now(datetime.UTC)
+        self._started = dt.datetime.now(dt.UTC)
         self._clock = time.perf_counter()
         self._opened = False
+        self._again: InvariantReport | None = None
 
     def _asked_for(self) -> tuple[type[Invariant], ...]:
         every = tuple(self.conformance.invariants())
@@ -57,31 +57,33 @@ class TargetRun:
         found = tuple(invariant for invariant in every if invariant.id == wanted)
         if not found:
             raise TokenError(
-                f"--keyconform-replay: expected a token such as ACQ01:..., as a violation shows it, found {token!r}: "
+                f"--keyconform-replay: expected a token such as a violation shows it, found {token!r}: "
                 f"{wanted!r} is no invariant that is judged{nearest(wanted, [one.id for one in every])}"
             )
         return found
 
     def start(self) -> None:
-        """Resolve and open the target; raises `UsageError` where that cannot be done, which is then the run's error."""
+        """Open the target; raises `UsageError` where that cannot be done, which is then the run's error."""
         try:
             with quiet():
                 self.conformance.start()
+                if self.settings.replay is not None:
+                    self._again = self.conformance.replay(self.settings.replay)
         except UsageError as error:
             self.error = str(error)
             raise
         self._opened = True
 
     def judge(self, invariant: type[Invariant]) -> InvariantReport:
-        """Judge one invariant, or run its counterexample again; what goes wrong on our side is inconclusive."""
+        """Judge one invariant, or run its counterexample again; a fault of our own is inconclusive."""
         spent = time.perf_counter() - self._clock
         if self.settings.max_time is not None and spent > self.settings.max_time:
             return unjudged(invariant, f"not judged: the whole run may take {self.settings.max_time:g} s")
         try:
             if not self._opened:
                 self.start()
-            if self.settings.replay is not None:
-                return replay(self.settings, self.target)
+            if self._again is not None:
+                return self._again
             with quiet():
                 return self.conformance.judge(invariant.id)
         except UsageError as error:

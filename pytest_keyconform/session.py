@@ -1,4 +1,4 @@
-"""Judging inside a pytest session: the items, what travels between xdist's processes, the summary and the exit status."""
+"""Judging inside a pytest session: the items, their results across processes, summary and exit status."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class InvariantCollector(pytest.Collector):
 
 
 class Judge:
-    """The hooks that act where there is a target. In an xdist run the controller has one and each worker another.
+    """The hooks that act where there is a target; under xdist the controller has one and each worker another.
 
-    ``judging`` holds the results; in a worker only until they travelled. ``reports`` are folded when the session ends.
+    ``judging`` holds the results; ``reports`` and ``decision`` are folded when the session ends.
     """
 
     def __init__(self, judging: Judging, *, worker: bool) -> None:
@@ -86,14 +86,12 @@ class Judge:
 
     @classmethod
     def of(cls, config: pytest.Config) -> Self:
-        """Read the settings and look up the invariants; raises `pytest.UsageError` for what cannot be used."""
+        """Read the settings and select the invariants; raises `pytest.UsageError` for what cannot be used."""
         worker = getattr(config, "workerinput", None)
         try:
             extra = [one for answer in config.hook.pytest_keyconform_invariants() for one in answer]
-            if worker is not None:
-                found = reading.Settings.model_validate_json(worker[ROOT])
-            else:
-                found = settings_of(config)
+            sent = None if worker is None else reading.Settings.model_validate_json(worker[ROOT])
+            found = settings_of(config) if sent is None else sent
             return cls(Judging(found, extra), worker=worker is not None)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
@@ -166,21 +164,16 @@ class Judge:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Sum up each target; the controller's business alone."""
         for name, report in self.reports.items():
-            target = self.judging.targets[name].target
-            terminalreporter.section(f"keyconform {name}")
-            text = terminal.render(report, level=self.settings.level, asked=target.asked)
+            asked = self.judging.targets[name].target.asked
+            text = terminal.render(report, level=self.settings.level, asked=asked, replay=self.settings.replay)
             *lines, verdict = text.splitlines()
+            terminalreporter.section(f"keyconform {name}")
             for line in lines:
                 terminalreporter.write_line(line)
-            if self.settings.replay is not None:
-                for result in report.invariants:
-                    terminalreporter.write_line(terminal.replayed(result, self.settings.replay))
             terminalreporter.write_line(verdict, bold=True, **{COLOURS[report.verdict]: True})
         if self.decision is not None and self.decision.exit == UNUSABLE:
-            told = {report.error for report in self.reports.values()}
             for reason in self.decision.reasons:
-                if reason not in told:
-                    terminalreporter.write_line(f"ERROR: {reason}", red=True)
+                terminalreporter.write_line(f"ERROR: {reason}", red=True)
 
     def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
         for name, run in self.judging.targets.items():

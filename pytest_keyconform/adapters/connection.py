@@ -17,7 +17,7 @@ from pytest_keyconform.adapters.audited import (
     unless_none,
 )
 from pytest_keyconform.adapters.base import OPERATIONS, Adapter, Lease
-from pytest_keyconform.adapters.forms import BOTH, LEFT_OUT, REGULAR, Arguments, Bound, Slot, bind
+from pytest_keyconform.adapters.forms import BOTH, LEFT_OUT, REGULAR, Arguments, Bound, Fitted, Slot, bind
 from pytest_keyconform.adapters.raised import packages_of
 from pytest_keyconform.errors import TargetError, Unsupported
 from pytest_keyconform.operation import Claims, Form
@@ -78,7 +78,7 @@ class Connection:
         positional = bool(arguments.get("positional"))
         bound = self._choose(name, pool, arguments.get("form"), positional=positional)
         if name in _SAYING:
-            _refuse_unsaid(bound, arguments, bound.sites.get(pool) if positional else None)
+            _refuse_unsaid(bound, arguments, bound.fitted.sites.get(pool) if positional else None)
         if name in _BRINGING:
             self._learn(arguments)
         if pool == "vertex":
@@ -100,7 +100,7 @@ class Connection:
         if not found:
             why = f"{name} as {wanted}" if wanted else name
             raise Unsupported(f"no {why}{f' for the {pool} pool' if every else ''}")
-        return next((one for one in found if positional and pool in one.sites), found[0])
+        return next((one for one in found if positional and pool in one.fitted.sites), found[0])
 
     def _learn(self, arguments: Arguments) -> None:
         """Remember the keys a step brings in, to know their pool."""
@@ -192,7 +192,7 @@ def _both(forms: tuple[Bound, ...]) -> tuple[Bound, ...]:
         answers=all(one.form.answers for one in forms),
         is_async=any(one.form.is_async for one in forms),
     )
-    return (Bound(form=together, method=lambda: _in_turn([one.method for one in forms])), *forms)
+    return (Bound(lambda: _in_turn([one.method for one in forms]), Fitted(form=together)), *forms)
 
 
 def _in_turn(methods: list[Callable[..., object]]) -> object:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from types import FunctionType
+from typing import Final, TypeAlias
+from weakref import WeakKeyDictionary
 
+from pytest_keyconform.adapters.signatures import answer_text, is_async, signature_of
 from pytest_keyconform.operation import Form
 
 REGULAR: Final = frozenset({"regular"})
@@ -19,8 +20,6 @@ Arguments: TypeAlias = Mapping[str, object]
 LEFT_OUT: Final = object()
 """What a `Slot` reads where the step says nothing: the argument is left out where that can be."""
 
-_AWAITED: Final = re.compile(r"(?:[\w.]*\.)?(Awaitable|Coroutine|Future|Task)\[(?P<inside>.*)\]")
-_ITERATED: Final = re.compile(r"(?:[\w.]*\.)?Async(Iterator|Iterable|Generator)\b")
 _BUILTIN: Final = {kind.__name__: kind for kind in (bool, dict, float, int, list, str, tuple)}
 
 
@@ -58,24 +57,36 @@ class Passing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
-    """One method bound as a form of an operation.
+class Fitted:
+    """How a function is called as a form of an operation.
 
     ``sites`` are the design's parameters that call sites pass by position, for each pool they call it for.
     """
 
     form: Form
-    method: Callable[..., object]
     slots: tuple[Slot, ...] = ()
     passing: tuple[Passing, ...] = ()
     sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One method bound as a form of an operation."""
+
+    method: Callable[..., object]
+    fitted: Fitted
+
+    @property
+    def form(self) -> Form:
+        """What is claimed."""
+        return self.fitted.form
 
     def call(self, arguments: Arguments) -> object:
         """Call it with what its signature takes, and answer what it answered: an awaitable, maybe."""
         placed: list[object] = []
         gap: list[object] = []
         named: dict[str, object] = {}
-        for passing in self.passing:
+        for passing in self.fitted.passing:
             value = passing.slot.read(arguments)
             if value is LEFT_OUT and passing.required:
                 value = passing.slot.fill
@@ -89,16 +100,18 @@ class Bound:
 
     def call_as_sites_do(self, arguments: Arguments, pool: str) -> object:
         """Call it by position as call sites do, whatever its signature says."""
-        means = self.sites.get(pool)
-        slots = self.slots if means is None else [slot for slot in self.slots if slot.means in means]
-        values = [(slot, slot.read(arguments)) for slot in slots if means is not None or not slot.extra]
+        means = self.fitted.sites.get(pool)
+        slots = [
+            slot for slot in self.fitted.slots if (not slot.extra if means is None else slot.means in means)
+        ]
+        values = [(slot, slot.read(arguments)) for slot in slots]
         while values and values[-1][1] is LEFT_OUT and (means is None or values[-1][0].means == "model"):
             values.pop()
         return self.method(*(slot.fill if value is LEFT_OUT else value for slot, value in values))
 
     def for_pools(self, pools: frozenset[str]) -> Bound:
         """Answer the same for these pools only."""
-        return replace(self, form=replace(self.form, pools=pools))
+        return Bound(self.method, replace(self.fitted, form=replace(self.form, pools=pools)))
 
 
 def bind(
@@ -115,30 +128,26 @@ def bind(
     ``pools`` are those of a form that names no pool.
     """
     function = getattr(method, "__func__", None)
-    if function is None:
-        return _bind(method, name, slots, pools, sites)
-    # Signatures are read once for a function: a manager is made anew for every execution.
-    known = _KNOWN.setdefault(function, {})
+    known = _KNOWN.setdefault(function, {}) if isinstance(function, FunctionType) else {}
     fitted = known.get((name, sites is None))
     if fitted is None:
-        fitted = known[name, sites is None] = _bind(method, name, slots, pools, sites)
-        # The function holds its own entry alive if what is kept knows the method.
-        if isinstance(fitted, Bound):
-            known[name, sites is None] = replace(fitted, method=_unbound)
-    if isinstance(fitted, str):
-        return fitted
-    return Bound(form=fitted.form, method=method, slots=slots, passing=fitted.passing, sites=fitted.sites)
+        fitted = known[name, sites is None] = _fit(method, name, slots, pools, sites)
+    return fitted if isinstance(fitted, str) else Bound(method, fitted)
 
 
-def _bind(
+_KNOWN: Final[WeakKeyDictionary[FunctionType, dict[tuple[str, bool], Fitted | str]]] = WeakKeyDictionary()
+"""What was found for a function: its signature is read once, though managers are made anew all the time."""
+
+
+def _fit(
     method: Callable[..., object],
     name: str,
     slots: tuple[Slot, ...],
     pools: frozenset[str],
     sites: Mapping[str, tuple[str, ...]] | None,
-) -> Bound | str:
+) -> Fitted | str:
     try:
-        signature = _signature(method)
+        signature = signature_of(method)
     except (TypeError, ValueError):
         return "its signature cannot be read"
     fit = _Fit(signature, slots, by_position=sites is not None)
@@ -147,16 +156,15 @@ def _bind(
         return refusal
     passing = tuple(fit.passing())
     means = _carried(slots, {one.slot.name for one in passing})
-    promised = answer_text(signature)
     form = Form(
         name=name,
         parameters=frozenset(means),
         optional=frozenset(means - {one.slot.means for one in passing if one.required}),
         pools=BOTH if "pool" in means else pools,
-        answers=promised not in ("None", "NoneType"),
+        answers=answer_text(signature) not in ("None", "NoneType"),
         is_async=is_async(method, signature),
     )
-    return Bound(form=form, method=method, slots=slots, passing=passing, sites=sites or {})
+    return Fitted(form=form, slots=slots, passing=passing, sites=sites or {})
 
 
 def _carried(slots: tuple[Slot, ...], reached: set[str]) -> set[str]:
@@ -240,63 +248,3 @@ def _could_be(parameter: inspect.Parameter, kind: type) -> bool:
         return False
     plain = _BUILTIN.get(annotation) if isinstance(annotation, str) else annotation
     return plain is kind or plain not in _BUILTIN.values()
-
-
-def _signature(method: Callable[..., object]) -> inspect.Signature:
-    try:
-        return inspect.signature(method, eval_str=True)
-    except Exception:  # noqa: BLE001 - annotations run when they are evaluated; one that fails stays text
-        return inspect.signature(method)
-
-
-def answer_text(signature: inspect.Signature) -> str:
-    """Answer the annotation of what is answered once it is awaited, as text; "" where there is none."""
-    text = _annotation(signature)
-    awaited = _AWAITED.fullmatch(text)
-    return _last_of(awaited["inside"]) if awaited else text
-
-
-def is_async(method: Callable[..., object], signature: inspect.Signature | None = None) -> bool:
-    """Tell whether a call answers an awaitable or an asynchronous iterator, without calling it."""
-    if any(_is_async_function(layer) for layer in _layers(method)):
-        return True
-    text = "" if signature is None else _annotation(signature)
-    return bool(_AWAITED.fullmatch(text) or _ITERATED.match(text))
-
-
-def _is_async_function(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _layers(method: object) -> Iterator[object]:
-    """Yield a method, what it is bound from, wraps, or calls: down to the plain function."""
-    for _ in range(20):
-        yield method
-        wrapped = getattr(method, "__wrapped__", None)
-        if isinstance(method, functools.partial):
-            method = method.func
-        elif inspect.ismethod(method):
-            method = method.__func__
-        elif wrapped is not None:
-            method = wrapped
-        elif inspect.isroutine(method) or isinstance(method, type) or not callable(method):
-            return
-        else:
-            method = type(method).__call__
-
-
-def _annotation(signature: inspect.Signature) -> str:
-    annotation: Any = signature.return_annotation
-    if annotation is signature.empty:
-        return ""
-    return annotation.strip() if isinstance(annotation, str) else inspect.formatannotation(annotation)
-
-
-def _last_of(text: str) -> str:
-    """Answer the last of the arguments between brackets: what a ``Coroutine[Any, Any, X]`` answers."""
-    depth = 0
-    for index in range(len(text) - 1, -1, -1):
-        depth += {"]": 1, "[": -1}.get(text[index], 0)
-        if depth == 0 and text[index] == ",":
-            return text[index + 1 :].strip()
-    return text.strip()

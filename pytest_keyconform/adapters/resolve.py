@@ -168,35 +168,37 @@ def resolve(
     )
 
 
-def _registered(text: str, targets: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
+def _registered(text: str, targets: dict[str, object]) -> tuple[str, dict[str, Any]]:
     """Answer the ``module:factory`` that a name stands for, and the policies declared for it."""
     declared: dict[str, Any] = {}
-    known = {
-        **REGISTERED,
-        **{point.name: point.value for point in entry_points(group=ENTRY_POINTS)},
-        **targets,
-    }
+    registered: dict[str, object] = dict(REGISTERED)
+    registered |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    known = {*registered, *targets}
     address: object = text
-    while isinstance(address, str) and address in known:
-        entry = known.pop(address)
-        if isinstance(entry, Mapping):
-            declared = {**dict(entry.get("policies") or {}), **declared}
-            entry = entry.get("target")
-        address = entry
+    # Each name leads on once: the user's ``reference`` may stand for the registered one with other policies.
+    for table in (targets, registered):
+        while isinstance(address, str) and address in table:
+            entry = table.pop(address)
+            address = entry.get("target") if isinstance(entry, Mapping) else entry
+            declared = {**_declared(entry, text), **declared}
     if not isinstance(address, str):
         raise TargetError(f"{text}: expected a target such as 'package.module:factory', found {address!r}")
     if address.startswith(_ELSEWHERE):
         kind = address.partition(":")[0]
-        raise TargetError(
-            f"{address!r}: {kind} targets are not available in this version; name module:factory"
-        )
+        message = f"{address!r}: {kind} targets are not available in this version; name module:factory"
+        raise TargetError(message)
     if ":" not in address:
-        names = (
-            f"the registered targets are {', '.join(sorted(known))}" if known else "no target is registered"
-        )
+        names = ", ".join(sorted(known))
         hint = nearest(address, known)
-        raise TargetError(f"{address!r}: expected module:factory or a registered target{hint} ({names})")
+        raise TargetError(f"{address!r}: expected module:factory or a registered target ({names}){hint}")
     return address, declared
+
+
+def _declared(entry: object, text: str) -> dict[str, Any]:
+    declared = entry.get("policies") if isinstance(entry, Mapping) else None
+    if not isinstance(declared, Mapping | None):
+        raise TargetError(f"{text}: policies: expected a table of policies, found {declared!r}")
+    return dict(declared or {})
 
 
 def _look_first_in(roots: Sequence[Path]) -> None:

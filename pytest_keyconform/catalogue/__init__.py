@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FAMILIES: Final = (
     "acquire",
+    "rotation",
     "quota",
     "exhaustion",
     "unknown",
@@ -33,7 +34,11 @@ def _all() -> tuple[type[Invariant], ...]:
             module = importlib.import_module(f"pytest_keyconform.catalogue.{family}")
         except ModuleNotFoundError:
             continue
-        found += [k for k in vars(module).values() if isinstance(k, type) and issubclass(k, Base) and k.__module__ == module.__name__]
+        found += [
+            k
+            for k in vars(module).values()
+            if isinstance(k, type) and issubclass(k, Base) and k.__module__ == module.__name__
+        ]
     order = ["ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIVE"]
     return tuple(sorted(found, key=lambda k: (order.index(k.family()), k.id)))
 

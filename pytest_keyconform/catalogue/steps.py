@@ -30,7 +30,13 @@ def release(lease: str | Ref) -> Step:
 
 
 def record(
-    lease: str | Ref, *, model: object = DEFAULT_MODEL, pool: str = "regular", tokens: object = 1, outcome: str = "success", **more: object
+    lease: str | Ref,
+    *,
+    model: object = DEFAULT_MODEL,
+    pool: str = "regular",
+    tokens: object = 1,
+    outcome: str = "success",
+    **more: object,
 ) -> Step:
     """Report a call: its tokens and its outcome class."""
     return step("record", lease=lease, model=model, pool=pool, tokens=tokens, outcome=outcome, **more)

@@ -61,7 +61,11 @@ class Conformance:
     def start(self) -> None:
         """Resolve the target and open it once; raises `UsageError` where that cannot be done."""
         roots = self._settings.search or (Path.cwd(),)
-        table = {} if self._setting.policies is None else {self.name: self._setting.model_dump(include={"target", "policies"})}
+        table = (
+            {}
+            if self._setting.policies is None
+            else {self.name: self._setting.model_dump(include={"target", "policies"})}
+        )
         with self._clock:
             self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
             self._clock.watch(_modules_of(self._target))

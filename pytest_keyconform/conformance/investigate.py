@@ -191,4 +191,3 @@ def _lacking(misfits: Sequence[Misfit]) -> NotApplicable:
     names = dict.fromkeys(misfit.lacking for misfit in misfits if misfit.lacking)
     why = "; ".join(dict.fromkeys(misfit.why for misfit in misfits)) or "no workload of it fits this backend"
     return NotApplicable(why=why, lacking=tuple(names))
-

@@ -58,7 +58,9 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
             return Unjudged(f"{operation.invocation} {answer(operation)}")
         if isinstance(operation.response, Skipped):
             lacking = "" if operation.response.why == UNANSWERED else operation.name
-            return Unjudged(f"{operation.invocation} was left out: {operation.response.why}", mild=True, lacking=lacking)
+            return Unjudged(
+                f"{operation.invocation} was left out: {operation.response.why}", mild=True, lacking=lacking
+            )
     if history.ending is Ending.LIVELOCK:
         return Unjudged("the execution never came to its end")
     return None

@@ -23,7 +23,9 @@ def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict
     """Run it and judge it; raises `TokenError` where the token does not fit this backend."""
     runner = examiner.backend.runner
     if token.engine != runner.name:
-        message = f"the replay token is of the engine {token.engine}, this target is judged on {runner.name}; judge it again"
+        message = (
+            f"the replay token is of the engine {token.engine}, this target is judged on {runner.name}; judge it again"
+        )
         raise TokenError(message)
     rule = kind(examiner.policies, examiner.backend.claims)
     program = _program(examiner, rule, token)

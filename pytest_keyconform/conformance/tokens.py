@@ -50,7 +50,9 @@ def read(text: str) -> Token:
     """Read a token; raises `TokenError` with the reason where it cannot be used."""
     match = SHAPE.fullmatch(text.strip())
     if match is None:
-        message = f"expected a replay token such as ACQ01:t1:two/-/r1-1, found {text!r}; copy the whole token from the report"
+        message = (
+            f"expected a replay token such as ACQ01:t1:two/-/r1-1, found {text!r}; copy the whole token from the report"
+        )
         raise TokenError(message)
     if int(match["version"]) != VERSION or match["engine"] not in ENGINES:
         message = (
@@ -63,7 +65,7 @@ def read(text: str) -> Token:
             id=match["id"],
             engine=ENGINES[match["engine"]],
             program=_unpacked(match["program"][1:]) if match["program"].startswith("~") else match["program"],
-            dropped=frozenset(int(number) for number in match["dropped"].split(".") if number not in ("", "-")),
+            dropped=frozenset(int(number) for number in match["dropped"].split(".") if number != "-"),
             schedule=Schedule.parse(match["schedule"]),
             seed=int(match["seed"] or 0),
         )
@@ -74,10 +76,19 @@ def read(text: str) -> Token:
 
 def _packed(program: tuple[Step, ...]) -> str:
     plain = [
-        [step.name, {key: _plain(value) for key, value in step.invocation.arguments}, step.bind, step.optional]
+        [
+            step.name,
+            {key: _plain(value) for key, value in step.invocation.arguments},
+            step.bind,
+            step.optional,
+        ]
         for step in program
     ]
-    return base64.urlsafe_b64encode(zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 9)).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(zlib.compress(json.dumps(plain, separators=(",", ":")).encode(), 9))
+        .decode()
+        .rstrip("=")
+    )
 
 
 def _unpacked(text: str) -> tuple[Step, ...]:

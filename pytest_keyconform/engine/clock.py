@@ -1,7 +1,7 @@
 """One clock for everything a backend may ask: freezegun's, the event loop's, and `time.sleep`.
 
-Time is counted in whole microseconds, so that a sum of steps is exact and two stamps in a row differ by a tick.
-Wall time starts at `START`, monotonic time at `UPTIME` seconds: a backend that compares the two is seen to.
+Time is counted in whole microseconds, so that sums are exact. Wall time starts at `START`, monotonic time at
+`UPTIME` seconds, so that a backend that takes one for the other shows it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
-from types import BuiltinMethodType, CellType, FunctionType, ModuleType
+from functools import partial
+from types import BuiltinMethodType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Self
 
 import freezegun
@@ -34,22 +35,11 @@ _START_TICKS = int(START.timestamp()) * MICROSECONDS
 _UPTIME_TICKS = int(UPTIME) * MICROSECONDS
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - freezegun's factories answer naive UTC
 
-# Modules whose own waits and measures must go on in real time, each with what is below it.
-_REAL_TIME = (
-    "_hypothesis_pytestplugin.",
-    "_pytest.",
-    "asyncio.",
-    "concurrent.",
-    "coverage.",
-    "execnet.",
-    "hypothesis.",
-    "multiprocessing.",
-    "pytest_keyconform.",
-    "queue.",
-    "subprocess.",
-    "threading.",
-    "xdist.",
-)
+# Packages whose own waits and measures go on in real time.
+_WAITING = ("asyncio", "concurrent", "multiprocessing", "queue", "subprocess", "threading")
+_TESTING = ("_hypothesis_pytestplugin", "_pytest", "coverage", "execnet", "hypothesis", "pytest_keyconform")
+_REAL_TIME = frozenset((*_WAITING, *_TESTING))
+_FOREIGN = {*sys.stdlib_module_names, *_TESTING, "freezegun", "pytest"}  # not looked through by `watch`
 _LARGEST_WALK = 20_000  # objects of the watched modules that are looked at, a bound on the cost of entering
 
 _active: list[VirtualClock] = []
@@ -58,13 +48,13 @@ _active: list[VirtualClock] = []
 class VirtualClock:
     """A clock that stands still until it is told to go on.
 
-    As a context manager it takes the place of the process' clocks: `time.time`, `monotonic`, `perf_counter` and
-    their ``_ns`` forms, `time.sleep`, and by freezegun `datetime` and the rest. Entering costs some 5 ms (the first
-    time in a process 100 ms), so one entry should serve many executions, each begun with `reset`. Everything is
-    restored on exit. Outside of the block it is a plain counter and changes nothing.
+    As a context manager it takes the place of the process' clocks: `time.time`, `monotonic`, `perf_counter`,
+    their ``_ns`` forms and `sleep`, and by freezegun `datetime` and the rest. Entering costs some 5 ms, the
+    first time in a process 100 ms, so one entry should serve many executions, each begun with `reset`.
+    Everything is restored on exit. Outside of the block it is a plain counter and changes nothing.
 
-    ``ticks`` are microseconds since START; within an execution they never decrease. ``sleep_elsewhere`` is what
-    `time.sleep` does in a thread other than the one that entered: a library's own thread must not move the clock.
+    ``ticks`` are microseconds since START; they never decrease within an execution. ``sleep_elsewhere`` is
+    what `time.sleep` does in a thread other than the one that entered: such a thread must not move the clock.
     """
 
     def __init__(self) -> None:
@@ -99,7 +89,7 @@ class VirtualClock:
         self.ticks += 1
 
     def step_wall(self, seconds: float) -> None:
-        """Set the wall clock forth, or back if negative, as an administrator or NTP would; monotonic time stays."""
+        """Set the wall clock forth, or back if negative, as NTP would; monotonic time stays."""
         self._wall_step += round(seconds * MICROSECONDS)
 
     def time(self) -> float:
@@ -111,7 +101,7 @@ class VirtualClock:
         return (_START_TICKS + self._wall_step + self.ticks) * 1000
 
     def monotonic(self) -> float:
-        """Answer what `time.monotonic` and an event loop's `time` would: UPTIME seconds and those since START."""
+        """Answer what `time.monotonic` and the loop's `time` would: UPTIME and the seconds since START."""
         return (_UPTIME_TICKS + self.ticks) / MICROSECONDS
 
     def monotonic_ns(self) -> int:
@@ -135,8 +125,8 @@ class VirtualClock:
         """Replace, while frozen, the time functions that these modules bound when they were imported.
 
         Found are module globals, default arguments, closures (a dataclass' ``default_factory`` is one), class
-        attributes, and attributes of objects that the modules hold; in the modules that they import too, unless
-        those belong to the standard library. Not found: what compiled code holds, as pydantic's
+        attributes, and attributes of objects that the modules hold; also in the modules that they import, but
+        for the standard library. Not found: what compiled code holds, such as pydantic's
         ``Field(default_factory=time.time)``. May be called before entering or after.
         """
         added = [module for module in modules if module not in self._watched]
@@ -161,7 +151,7 @@ class VirtualClock:
 
     def _freeze(self, stack: ExitStack) -> None:
         # freezegun knows prefixes only; `watch` finds a backend's module that is called like one of them.
-        freezer = freezegun.freeze_time(START, ignore=[name.rstrip(".") for name in _REAL_TIME])
+        freezer = freezegun.freeze_time(START, ignore=sorted(_REAL_TIME))
         stack.callback(freezer.stop)
         freezer.start()
         # freezegun would look through five frames at every reading for a module it shall not freeze; backends
@@ -177,7 +167,7 @@ class VirtualClock:
             if id(original) in _REPLACEMENTS:
                 setattr(module, name, _REPLACEMENTS[id(original)])
         for module_name, module in list(sys.modules.items()):
-            if f"{module_name}.".startswith(_REAL_TIME) and vars(module).get("time") is time:
+            if module_name.partition(".")[0] in _REAL_TIME and vars(module).get("time") is time:
                 _put(stack, module, "time", _REAL_MODULE)
 
     def _utc_now(self) -> datetime:
@@ -187,9 +177,8 @@ class VirtualClock:
 class TimeFunction:
     """Stands for one function of `time`: virtual while a clock is entered, real otherwise.
 
-    An object and not a function: like the builtin it stands for, it is not bound to an instance when it is a class
-    attribute (``_now = time.time``). A reference that outlives the clock, in a module imported meanwhile, does
-    no harm.
+    An object and no function, so that as a class attribute (``_now = time.time``) it is not bound to an
+    instance, like the builtin it stands for. A module imported meanwhile may keep it: it does no harm.
     """
 
     def __init__(self, name: str, real: Callable[..., object], virtual: Callable[..., object]) -> None:
@@ -216,8 +205,7 @@ TIME_FUNCTIONS = {
     "sleep": TimeFunction("sleep", real_sleep, VirtualClock.sleep),
 }
 _REPLACEMENTS: dict[int, object] = {id(function.real): function for function in TIME_FUNCTIONS.values()}
-_CLASSES = {api.real_datetime: api.FakeDatetime, api.real_date: api.FakeDate}
-_REPLACEMENTS |= {id(real): fake for real, fake in _CLASSES.items()}
+_REPLACEMENTS |= {id(api.real_datetime): api.FakeDatetime, id(api.real_date): api.FakeDate}
 
 _REAL_MODULE = ModuleType("time")
 vars(_REAL_MODULE).update(vars(time))
@@ -225,15 +213,14 @@ vars(_REAL_MODULE).update({name: function.real for name, function in TIME_FUNCTI
 
 
 def _put(stack: ExitStack, owner: object, name: str, value: object) -> None:
-    # A class attribute is read from the class' own dict: `getattr` would unwrap a staticmethod.
-    stack.callback(setattr, owner, name, vars(owner).get(name) or getattr(owner, name))
+    stack.callback(setattr, owner, name, getattr(owner, name))
     setattr(owner, name, value)
 
 
 def _replaced(value: object) -> object:
-    """Answer the virtual counterpart of a real function, class or method of a class; anything else as it is."""
-    if isinstance(value, BuiltinMethodType) and isinstance(value.__self__, type):
-        fake = _CLASSES.get(value.__self__)
+    """Answer what takes the place of a function or class of time; anything else as it is."""
+    if isinstance(value, BuiltinMethodType) and isinstance(value.__self__, type):  # such as `datetime.now`
+        fake = _REPLACEMENTS.get(id(value.__self__))
         return value if fake is None else getattr(fake, value.__name__)
     if isinstance(value, staticmethod):
         inner = _replaced(value.__func__)
@@ -253,71 +240,54 @@ class _Rebinder:
         near = list(modules)
         near += [held for module in near for held in vars(module).values() if isinstance(held, ModuleType)]
         for module in near:
-            if not _is_standard(module.__name__) and id(module) not in self._seen:
+            if not _is_foreign(module.__name__) and id(module) not in self._seen:
                 self._seen.add(id(module))
                 self._mapping(vars(module))
+
+    def _swap(self, held: object, put: Callable[[object], object]) -> None:
+        new = _replaced(held)
+        if new is held:
+            self._visit(held)
+        else:
+            self._stack.callback(put, held)
+            put(new)
 
     def _visit(self, value: object) -> None:
         if id(value) in self._seen or len(self._seen) > _LARGEST_WALK:
             return
         self._seen.add(id(value))
-        match value:
-            case FunctionType():
-                self._function(value)
-            case classmethod() | staticmethod():
-                self._visit(value.__func__)
-            case property():
-                self._visit(value.fget)
-            case type():
-                for base in value.__mro__:
-                    self._class(base)
-            case dict():
-                self._mapping(value)
-            case _ if not _is_standard(type(value).__module__):
-                self._mapping(getattr(value, "__dict__", {}))
+        if isinstance(value, FunctionType):
+            self._function(value)
+        elif isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, (classmethod, staticmethod, property)):
+            self._visit(value.fget if isinstance(value, property) else value.__func__)
+        elif isinstance(value, dict):
+            self._mapping(value)
+        elif not _is_foreign(type(value).__module__):
+            self._mapping(getattr(value, "__dict__", {}))
 
     def _mapping(self, mapping: dict[str, object]) -> None:
         for key, held in list(mapping.items()):
-            new = _replaced(held)
-            if new is held:
-                self._visit(held)
-            else:
-                self._stack.callback(mapping.__setitem__, key, held)
-                mapping[key] = new
+            self._swap(held, partial(mapping.__setitem__, key))
 
-    def _class(self, owner: type) -> None:
-        if _is_standard(owner.__module__):
-            return
-        for name, held in list(vars(owner).items()):
-            new = _replaced(held)
-            if new is held:
-                self._visit(held)
-            else:
-                _put(self._stack, owner, name, staticmethod(new) if isinstance(new, FunctionType) else new)
+    def _class(self, kind: type) -> None:
+        for owner in kind.__mro__:
+            for name, held in () if _is_foreign(owner.__module__) else list(vars(owner).items()):
+                self._swap(held, partial(setattr, owner, name))
 
     def _function(self, function: FunctionType) -> None:
-        old = function.__defaults__ or ()
-        new = tuple(map(_replaced, old))
-        if any(one is not other for one, other in zip(old, new, strict=True)):
+        if function.__defaults__:
+            new = tuple(map(_replaced, function.__defaults__))
             _put(self._stack, function, "__defaults__", new)
         self._mapping(function.__kwdefaults__ or {})
         if "__name__" not in function.__globals__:  # made by exec with names of its own, as attrs does
             self._mapping(function.__globals__)
         for cell in function.__closure__ or ():
-            self._cell(cell)
-
-    def _cell(self, cell: CellType) -> None:
-        try:
-            held = cell.cell_contents
-        except ValueError:  # still empty
-            return
-        new = _replaced(held)
-        if new is held:
-            self._visit(held)
-        else:
-            self._stack.callback(setattr, cell, "cell_contents", held)
-            cell.cell_contents = new
+            with suppress(ValueError):  # one that is still empty
+                self._swap(cell.cell_contents, partial(setattr, cell, "cell_contents"))
 
 
-def _is_standard(module_name: object) -> bool:
-    return not isinstance(module_name, str) or module_name.partition(".")[0] in sys.stdlib_module_names
+def _is_foreign(module_name: object) -> bool:
+    """Tell whether a module keeps its references: of the standard library, the test runner, this package."""
+    return not isinstance(module_name, str) or module_name.partition(".")[0] in _FOREIGN

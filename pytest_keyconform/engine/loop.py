@@ -1,20 +1,21 @@
-"""An event loop without a selector, on a virtual clock, where a chooser decides which ready task runs next."""
+"""An event loop without a selector, on a virtual clock, where a chooser decides which task runs next."""
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import heapq
 import sys
+from _thread import _count, get_ident
+from asyncio import _get_running_loop, _set_running_loop
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from pytest_keyconform.engine.clock import MICROSECONDS
 from pytest_keyconform.engine.search.callbacks import Callbacks, NeedsRealLoop
 from pytest_keyconform.engine.search.waiting import Pending, pending, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Chooser
@@ -47,11 +48,12 @@ class Livelock(Stuck):
 class ControlledLoop(Callbacks):
     """Runs what an asyncio backend in memory does; one loop serves one execution.
 
-    ``exploring``: only while it is True is the chooser asked; otherwise the one ready longest runs, as in asyncio.
-    ``max_steps`` callbacks are run by one call of `run`. ``horizon`` is how many virtual seconds the loop may let
-    pass by itself, waiting for timers, before it says `Livelock`; raise it before a wait that is meant to be long.
-    ``observer`` is told after each step of a task: the task, the backend ``file:line`` where it waits now, and
-    that source line ("" for both once it is done). ``noise`` are messages of the default exception handler.
+    ``exploring``: only while it is True is the chooser asked; otherwise the one ready longest runs, as in
+    asyncio. ``max_steps``: callbacks that one call of `run` may take. ``horizon``: virtual seconds that the
+    loop may let pass by itself, waiting for timers, before it says `Livelock`; raise it before a wait that is
+    meant to be long. ``observer`` is told after each step of a task: the task, the backend ``file:line`` where
+    it waits now, and that source line; both are empty once it is done. ``noise``: messages of the default
+    exception handler. ``steps``: callbacks that were run.
     """
 
     def __init__(self, clock: VirtualClock, *, max_steps: int = 20_000, horizon: float = 7200.0) -> None:
@@ -63,7 +65,7 @@ class ControlledLoop(Callbacks):
         self.steps = 0
         self._waited = 0  # ticks of the clock
         self._last = -1
-        self._threads = _thread._count()
+        self._threads = _count()
 
     def run(self, main: Coroutine[Any, Any, T], chooser: Chooser | None = None) -> T:
         """Run until ``main`` is done and answer its result; whatever is still going on then is ended.
@@ -72,16 +74,20 @@ class ControlledLoop(Callbacks):
         """
         with self._entered():
             try:
-                result = self._finished(self.create_task(main, name="main"), chooser)
+                task: asyncio.Task[T] = self.create_task(main, name="main")
+                result = self._finished(task, chooser)
                 self._note_unretrieved()
             finally:
                 self._clear()
         return result
 
-    def run_until_complete(self, future: Any) -> Any:
-        """Run until a future or a coroutine is done, the one ready longest first; leaves other tasks alone."""
+    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+        """Run until a future or a coroutine is done, the one ready longest first; leaves other tasks alone.
+
+        Raises what it raises, `Deadlock`, `Livelock` and `NeedsRealLoop`.
+        """
         with self._entered():
-            return self._finished(asyncio.ensure_future(future, loop=self), None)
+            return self._finished(asyncio.ensure_future(cast("Awaitable[T]", future), loop=self), None)
 
     def run_forever(self) -> None:
         """Run until `stop` is called; raises `Deadlock` if there is nothing to run before that."""
@@ -111,16 +117,18 @@ class ControlledLoop(Callbacks):
     @contextmanager
     def _entered(self) -> Iterator[None]:
         if self._running or self._closed:
-            raise RuntimeError("This event loop is closed" if self._closed else "This event loop is already running")
-        outer, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()
+            raise RuntimeError(
+                "This event loop is closed" if self._closed else "This event loop is already running"
+            )
+        outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
         self._running, self._stopping, self._quiet = True, False, False
-        self._thread = _thread.get_ident()
+        self._thread = get_ident()
         try:
-            asyncio._set_running_loop(self)
+            _set_running_loop(self)
             sys.set_asyncgen_hooks(firstiter=self._asyncgens.add, finalizer=self._finalize)
             yield
         finally:
-            asyncio._set_running_loop(outer)
+            _set_running_loop(outer)
             sys.set_asyncgen_hooks(*hooks)
             self._running, self._quiet = False, True
 
@@ -141,8 +149,10 @@ class ControlledLoop(Callbacks):
             for _ in range(len(ready)):
                 if not ready or done():  # what was ready may be cancelled meanwhile
                     break
-                several = choose is not None and self.exploring and len(ready) > 1
-                self._step(ready.pop(self._chosen(choose) if several else 0))
+                index = 0
+                if choose is not None and self.exploring and len(ready) > 1:
+                    index = self._chosen(choose)
+                self._step(ready.pop(index))
             if self.steps > limit:
                 raise Livelock(self.pending())
 
@@ -189,7 +199,7 @@ class ControlledLoop(Callbacks):
                 self.ready.append(handle)
 
     def _give_up(self) -> NoReturn:
-        if _thread._count() > self._threads:
+        if _count() > self._threads:
             self._refuse("waiting for a thread of the backend's own")
         raise Deadlock(self.pending())
 
@@ -198,33 +208,33 @@ class ControlledLoop(Callbacks):
         return pending(self._tasks)
 
     def _note_unretrieved(self) -> None:
-        """Report at once what asyncio reports when a task is collected, which may be many executions later."""
+        """Report now what asyncio reports when a task is collected, maybe many executions later."""
         for task in self._tasks:
             if task.done() and getattr(task, "_log_traceback", False):
                 message = "Task exception was never retrieved"
-                self.call_exception_handler({"message": message, "exception": task.exception(), "future": task})
+                trouble = {"message": message, "exception": task.exception(), "future": task}
+                self.call_exception_handler(trouble)
 
     def _clear(self) -> None:
-        """End every task, so that nothing of this execution reaches the next, in a bounded number of steps."""
+        """End every task in a bounded number of steps: nothing of this execution reaches the next."""
         self._quiet, self.observer, self.exploring = True, None, False
         for _ in range(3):  # who catches a cancellation and goes on is cancelled again
             left = [task for task in self._tasks if not task.done()]
-            if not left:
-                break
-            for task in left:
-                task.cancel()
-            self._end(lambda left=left: all(task.done() for task in left))  # type: ignore[misc]
+            if left:
+                self._cancel(left)
         if self._asyncgens:
             self._end(self.create_task(self.shutdown_asyncgens()).done)
         for task in self._tasks:
-            if not task.done():
-                _close(task)
-            elif not task.cancelled():
-                task.exception()  # retrieved now, so that nothing is reported when it is collected
+            _retire(task)
         self.ready.clear()
         self._timers.clear()
         self._tasks.clear()
         self._keys.clear()
+
+    def _cancel(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        self._end(lambda: all(task.done() for task in tasks))
 
     def _end(self, done: Callable[[], bool]) -> None:
         self._stopping, self._waited = False, 0
@@ -232,9 +242,13 @@ class ControlledLoop(Callbacks):
             self._drive(done, None, _CLEANING_STEPS)
 
 
-def _close(task: asyncio.Task[Any]) -> None:
-    """Close the coroutine of a task that does not heed its cancellation."""
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+def _retire(task: asyncio.Task[Any]) -> None:
+    """See to it that a task neither runs again nor is reported when it is collected."""
+    if task.done():
+        if not task.cancelled():
+            task.exception()
+        return
+    task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as asyncio.gather does
     coroutine = task.get_coro()
     try:
         if coroutine is not None:

@@ -53,7 +53,14 @@ class Program:
     """
 
     def __init__(
-        self, workload: Workload, target: Target, clock: VirtualClock, *, seed: int, leased: bool, observed: bool
+        self,
+        workload: Workload,
+        target: Target,
+        clock: VirtualClock,
+        *,
+        seed: int,
+        leased: bool,
+        observed: bool,
     ) -> None:
         self.workload = workload
         self.target = target
@@ -75,18 +82,15 @@ class Program:
     async def open(self) -> bool:
         """Open a manager on the workload's pool; tell whether that went well."""
         pool = self.keyring.pool_of(self.workload.given)
-        invocation = Invocation("open")
+        called = self._order.tick()
         try:
             self.opened = await self.target.opened(pool)
         except OpeningFailed as failure:
-            response = raised(failure.cause, self.target.agreement, self.keyring.redact, bad_input=True)
-            self.opening = Operation(
-                invocation=invocation, response=response, called=-1, returned=0, at=0.0, until=self.clock.now
+            self.opening = self._opening(
+                called, raised(failure.cause, self.target.agreement, self.keyring.redact, bad_input=True)
             )
             return False
-        self.opening = Operation(
-            invocation=invocation, response=Answered(None), called=-1, returned=0, at=0.0, until=self.clock.now
-        )
+        self.opening = self._opening(called, Answered(None))
         self.recorder = Recorder(
             self.opened.connection, self.keyring, self.workload.given, self.target.policies, self._order
         )
@@ -147,6 +151,17 @@ class Program:
     def _claims(self, name: str) -> bool:
         return self.opened is not None and bool(self.opened.connection.claims.forms(name))
 
+    def _opening(self, called: int, response: Answered | Raised) -> Operation:
+        """Record the opening as the first operation, at second 0."""
+        return Operation(
+            invocation=Invocation("open"),
+            response=response,
+            called=called,
+            returned=self._order.tick(),
+            at=0.0,
+            until=self.clock.now,
+        )
+
     async def close(self) -> None:
         """Close the manager, unless the workload did; what closing raises is not judged here."""
         if self.opened is not None and not any(step.name == "close" for _, _, step in self.workload.steps()):
@@ -192,4 +207,3 @@ class Program:
     def _thread_died(self, dying: threading.ExceptHookArgs) -> None:
         if dying.exc_type is not SystemExit:
             self.noise.append(Noise(NoiseKind.THREAD_DIED, dying.exc_type.__name__))
-

@@ -33,9 +33,7 @@ class SequentialRunner:
     def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
         """Run one execution."""
         started = real_perf_counter()
-        program = Program(
-            workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed
-        )
+        program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
         with program.listening():
             if drive(program.open()):
                 self._steps(program, workload.setup, phase=Phase.SETUP)
@@ -81,4 +79,3 @@ def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whateve
     coroutine.close()
     message = "a coroutine of the backend cannot be ended"
     raise RuntimeError(message)
-

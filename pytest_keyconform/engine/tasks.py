@@ -31,7 +31,13 @@ class TaskRunner:
     name: ClassVar[str] = "tasks"
 
     def __init__(
-        self, target: Target, clock: VirtualClock, *, seed: int, leased: bool = False, max_steps: int = MAX_STEPS
+        self,
+        target: Target,
+        clock: VirtualClock,
+        *,
+        seed: int,
+        leased: bool = False,
+        max_steps: int = MAX_STEPS,
     ) -> None:
         """Judge a target on this clock; ``seed`` seeds `random` before each execution."""
         self._leased = leased
@@ -43,9 +49,7 @@ class TaskRunner:
     def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
         """Run one execution."""
         started = real_perf_counter()
-        program = Program(
-            workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed
-        )
+        program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
         loop = ControlledLoop(self._clock, max_steps=self._max_steps)
         if observed:
             loop.observer = _observer(program)
@@ -75,7 +79,8 @@ class TaskRunner:
             loop.exploring = True
             clients = [
                 loop.create_task(
-                    self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL), name=f"{CLIENT}{number}"
+                    self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL),
+                    name=f"{CLIENT}{number}",
                 )
                 for number, steps in enumerate(asked, start=1)
             ]
@@ -87,7 +92,13 @@ class TaskRunner:
         await program.close()
 
     async def _steps(
-        self, program: Program, loop: ControlledLoop, steps: tuple[Step, ...], *, phase: Phase, client: int = 0
+        self,
+        program: Program,
+        loop: ControlledLoop,
+        steps: tuple[Step, ...],
+        *,
+        phase: Phase,
+        client: int = 0,
     ) -> None:
         for step in steps:
             if step.name == "advance":
@@ -125,7 +136,11 @@ def _observer(program: Program):  # noqa: ANN202 - the loop's type
 
 
 def _blocked(program: Program, pending: tuple[Pending, ...]) -> tuple[Blocked, ...]:
-    calls = {} if program.recorder is None else {op.client: str(op.invocation) for op in program.recorder.operations if op.pending}
+    calls = (
+        {}
+        if program.recorder is None
+        else {op.client: str(op.invocation) for op in program.recorder.operations if op.pending}
+    )
     found = []
     for one in pending:
         name = one.task

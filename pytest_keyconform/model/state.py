@@ -120,7 +120,15 @@ class State:
         """Answer a value by which equal states are told (order of entries does not matter)."""
         return tuple(
             frozenset(part.items())
-            for part in (self.members, self.strikes, self.out, self.marks, self.spent, self.reserved, self.held)
+            for part in (
+                self.members,
+                self.strikes,
+                self.out,
+                self.marks,
+                self.spent,
+                self.reserved,
+                self.held,
+            )
         )
 
     def knows(self, pool: str, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""The summary at the end of a run: a table by family, what is advisory, what broke and how to run it again."""
+"""The summary of a run: a table by family, what is advisory, what broke and how to run it again."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from typing import TYPE_CHECKING
 from pytest_keyconform.render.timeline import plural, replay_command
 
 if TYPE_CHECKING:
-    from pytest_keyconform.report import InvariantReport, Level, Report
+    from pytest_keyconform.report import InvariantReport, Level, Report, Status
 
-COLUMNS = ("conforms", "violated", "inconclusive", "not-applicable")
+COLUMNS: tuple[Status, ...] = ("conforms", "violated", "inconclusive", "not-applicable")
 
 
-def render(report: Report, *, level: Level = "must", asked: str | None = None) -> str:
-    """Sum up a report; ``asked`` is what the user named as target, where it differs from its name."""
+def render(report: Report, *, level: Level = "must", asked: str | None = None, replay: str | None = None) -> str:
+    """Sum up a report.
+
+    ``asked`` is what the user named as target, where it differs from its name; ``replay`` is the token of a
+    counterexample that was run again.
+    """
     blocks = [
         _table(report),
         _advisory(report, level),
         _broken(report, level, asked or report.target),
+        [] if replay is None else [_replayed(result, replay) for result in report.invariants],
         _verdict(report),
     ]
     return "\n".join(line for block in blocks for line in block)
 
 
-def replayed(result: InvariantReport, token: str) -> str:
+def _replayed(result: InvariantReport, token: str) -> str:
     """Say what came of a replay."""
     if result.status == "conforms":
         return f"replay {token}: {result.id} conforms, the counterexample no longer shows"
@@ -83,12 +88,10 @@ def _verdict(report: Report) -> list[str]:
     if report.policies:
         declared = ", ".join(f"{name}={value}" for name, value in sorted(report.policies.items()))
         lines.append(f"policies: {declared}")
-    if report.error is not None:
-        lines.append(f"error: {report.error}")
     ran = sum(result.executions for result in report.invariants)
     lines.append(
         f"{report.target}: {report.verdict.upper()} "
-        f"({plural(len(report.invariants), 'invariant')}, {plural(ran, 'execution')}, profile {report.profile}, "
-        f"seed {report.seed}, spec {report.spec}, {report.run.duration:.1f} s)"
+        f"({plural(len(report.invariants), 'invariant')}, {plural(ran, 'execution')}, "
+        f"profile {report.profile}, seed {report.seed}, spec {report.spec}, {report.run.duration:.1f} s)"
     )
     return lines

@@ -1,4 +1,4 @@
-"""The page of one violated invariant: the promise, who did what in which order, and what should have come of it."""
+"""The page of one violated invariant: the promise, who did what, and what should have come of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Row:
 
 
 def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
-    """Tell what came of an invariant that is violated or inconclusive; ``asked`` is what the user named as target."""
+    """Tell what came of a violated or inconclusive invariant; ``asked`` is what the user named as target."""
     lines = [f"{result.id} {result.status}: {result.title}"]
     if result.reason is not None:
         lines += textwrap.wrap(result.reason, width, initial_indent="  ", subsequent_indent="  ")
@@ -36,9 +36,7 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
         return "\n".join([*lines, f"  {_ran(result)}"])
     found = result.counterexample
     lines += [f"  {_sizes(found, result.seconds)}", f"  replay: {replay_command(asked, found.replay)}", ""]
-    lines += _table(
-        rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width
-    )
+    lines += _table(rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width)
     lines.append("")
     for label, text in (("observed", found.observed), ("expected", found.expected)):
         lines += textwrap.wrap(f"{label}: {text}", width, initial_indent="  ", subsequent_indent=" " * 12)
@@ -83,7 +81,7 @@ def _moments(found: CounterexampleReport) -> tuple[Moment, ...]:
 
 
 def rows_of(moments: Iterable[Moment]) -> list[Row]:
-    """Put an answer on the row of the same client before it, where nothing came between; each other moment on its own."""
+    """Put an answer on the row before it where that is of the same client; any other moment on its own."""
     rows: list[Row] = []
     open_row = False  # the last row is a call or an await that may still get its answer
     for moment in moments:
@@ -107,7 +105,7 @@ def _text(moment: Moment) -> str:
 
 
 def _table(rows: Sequence[Row], *, word: str, width: int) -> list[str]:
-    """Number the rows; a column for each parallel client, the whole width for what came before and after them."""
+    """Number the rows; a column for each parallel client, the whole width for what came around them."""
     clients = sorted({row.client for row in rows if row.client > 0})
     columns = [*clients, *([-1] if any(row.client < 0 for row in rows) else [])]
     cell = (width - GUTTER) // max(1, len(columns))

@@ -1,4 +1,4 @@
-"""The JSON report as others read it: a pydantic model that every report is validated by, and its JSON Schema."""
+"""The JSON report as others read it: a pydantic model that validates every one, and its JSON Schema."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
-Engine = Literal[
-    "sequential", "tasks", "delayed-tasks", "threads", "simulated-processes", "processes", "wire"
-]
+Engine = Literal["sequential", "tasks", "delayed-tasks", "threads", "simulated-processes", "processes", "wire"]
 
 
 class _Strict(BaseModel):
@@ -18,7 +16,7 @@ class _Strict(BaseModel):
 
 
 class OperationModel(_Strict):
-    """One operation of a counterexample; ``at`` is in virtual seconds, ``returned`` null where it never came back."""
+    """One operation of a counterexample; ``at`` is in virtual seconds, ``returned`` null where pending."""
 
     call: str
     answer: str | None

@@ -1,4 +1,4 @@
-"""The settings of a run: read from flags, environment, `keyconform.toml`, `pyproject.toml` and ini keys, in that order."""
+"""The settings of a run: from flags, environment, `keyconform.toml`, `pyproject.toml`, ini keys, in this order."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import difflib
 import re
 import secrets
 import tomllib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pytest_keyconform.errors import ReportError, SettingError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 FORMATS = ("json",)
 NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 
-# What a user may set, and what each is called in `[tool.keyconform]`; `--keyconform-NAME` and `KEYCONFORM_NAME` follow.
+# As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
 NAMES = ("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time")
 
 EXPECTED = {
@@ -39,7 +41,7 @@ class _Strict(BaseModel):
 
 
 class TargetSetting(_Strict):
-    """One target: its display name, the target string, the policies set for it, and what the user typed to name it."""
+    """One target: its display name, the target string, the policies set for it, and what the user typed."""
 
     name: str = Field(min_length=1)
     target: str = Field(min_length=1)
@@ -48,7 +50,7 @@ class TargetSetting(_Strict):
 
 
 class ReportSetting(_Strict):
-    """Where to write a report: its format, and a path in which ``{target}`` stands for the name of the target."""
+    """Where to write a report: a format, and a path in which ``{target}`` stands for the target's name."""
 
     format: Literal["json"]
     path: Path
@@ -59,7 +61,7 @@ class ReportSetting(_Strict):
 
 
 class Settings(_Strict):
-    """What was asked for. ``seed`` is a number also where it was ``random``; ``search`` is where modules are looked up first."""
+    """What was asked for; ``seed`` is drawn already where it was ``random``, ``search`` holds where modules are."""
 
     targets: tuple[TargetSetting, ...] = ()
     only: bool = False
@@ -89,7 +91,7 @@ class Settings(_Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One place settings come from: raw values by name, how a message calls one, and where relative paths begin."""
+    """One place settings come from: raw values, how a message calls them, and where relative paths begin."""
 
     values: Mapping[str, Any]
     naming: str
@@ -106,7 +108,7 @@ class Source:
 def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[Path, ...]) -> Settings:
     """Merge the sources, the first one winning, into settings; raises `SettingError` for what cannot be used.
 
-    ``table`` maps the names of the configured targets to a target string or to a table of ``target`` and ``policies``.
+    ``table`` maps configured names to a target string, or to a table of ``target`` and ``policies``.
     """
     found: dict[str, tuple[Any, Source]] = {}
     for source in sources:
@@ -148,9 +150,7 @@ def _targets(asked: list[str], table: Mapping[str, Any]) -> tuple[TargetSetting,
     names = [target.name for target in targets]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SettingError(
-            f"--keyconform: two targets are called {twice!r}; name each one: --keyconform NAME={twice}"
-        )
+        raise SettingError(f"--keyconform: two targets are called {twice!r}; name each one: --keyconform NAME={twice}")
     return targets
 
 
@@ -163,9 +163,7 @@ def _target(text: str, table: Mapping[str, Any]) -> TargetSetting:
         # An id of an item is its file and its name: a name of ours must not look like two.
         return TargetSetting(**fields, name=re.sub(r"::+|[\[\]]", "-", name), asked=text)
     except (ValidationError, TypeError) as error:
-        problem = (
-            error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("name",), "msg": str(error)}
-        )
+        problem = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("name",), "msg": str(error)}
         where = ".".join(str(part) for part in problem["loc"])
         raise SettingError(
             f"[tool.keyconform.targets] {target}: {where}: {problem['msg']}; "
@@ -186,9 +184,9 @@ def _report(text: str, source: Source) -> ReportSetting:
 def _check_reports(settings: Settings) -> None:
     """Refuse, before anything is judged, a report that could not be written afterwards."""
     for report in settings.reports:
-        if len(settings.targets) > 1 and "{target}" not in report.path.name:
+        if len(settings.targets) > 1 and "{target}" not in str(report.path):
             raise ReportError(
-                f"--keyconform-report: {len(settings.targets)} targets would be written to one file, {report.path}; "
+                f"--keyconform-report: {len(settings.targets)} targets would be written to {report.path}; "
                 "put {target} into its name, as in json:report-{target}.json"
             )
         for target in settings.targets:
@@ -210,7 +208,7 @@ def _try_to_write(path: Path) -> None:
 
 
 def files(root: Path) -> tuple[list[Source], dict[str, Any]]:
-    """Read `keyconform.toml` and `[tool.keyconform]` below this folder: their settings, and their targets by name."""
+    """Read `keyconform.toml` and `[tool.keyconform]` of this folder: settings, and targets by name."""
     sources: list[Source] = []
     table: dict[str, Any] = {}
     for path in (root / "keyconform.toml", root / "pyproject.toml"):
@@ -242,7 +240,7 @@ def tables(path: Path) -> dict[str, Any]:
 
 
 def environment_source(environment: Mapping[str, str], folder: Path) -> Source:
-    """Read the variables `KEYCONFORM_TARGET`, `KEYCONFORM_PROFILE`, ...; those that are not ours are left alone."""
+    """Read the variables `KEYCONFORM_TARGET`, `KEYCONFORM_PROFILE`, ...; any other is left alone."""
     values: dict[str, Any] = {name: environment.get(f"KEYCONFORM_{name.upper()}") for name in NAMES}
     return Source(values=values, naming="KEYCONFORM_{NAME}", folder=folder)
 
@@ -250,7 +248,7 @@ def environment_source(environment: Mapping[str, str], folder: Path) -> Source:
 def check_select(select: Iterable[str], ids: Iterable[str]) -> None:
     """Refuse a selection that names neither an invariant nor a family, with the nearest one that exists."""
     every = tuple(ids)
-    known = {*every, *(family_of(id) for id in every)}
+    known = {*every, *(family_of(one) for one in every)}
     for name in select:
         if name not in known:
             raise SettingError(

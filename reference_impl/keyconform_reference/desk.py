@@ -82,9 +82,7 @@ class Desk:
         await self.store.replace(roster)
         await self.heed_waiters()
 
-    async def acquire(
-        self, pool: Pool, model: Model, *, avoid: str | None = None, draw: bool = False
-    ) -> Lease | None:
+    async def acquire(self, pool: Pool, model: Model, *, avoid: str | None = None, draw: bool = False) -> Lease | None:
         """Return a usable key, or what ``exhaustion`` says: None stands for the sentinel (000-3, 000-28)."""
         # Whoever waited longer is served first, also by a minute that ended just now.
         if self._line:
@@ -152,15 +150,11 @@ class Desk:
         if not known and self.options.unknown_key == "typed-error":
             raise UnknownKeyError(pool, redact(key))
         if known and effects.remove:
-            logger.warning(
-                "the %s key %s was refused by the provider and is out of service", pool, redact(key)
-            )
+            logger.warning("the %s key %s was refused by the provider and is out of service", pool, redact(key))
         await self.heed_waiters()
         return known
 
-    async def _without_usable(
-        self, pool: Pool, model: Model, *, avoid: str | None, draw: bool
-    ) -> Lease | None:
+    async def _without_usable(self, pool: Pool, model: Model, *, avoid: str | None, draw: bool) -> Lease | None:
         exhaustion = self.options.exhaustion
         if exhaustion == "typed-error":
             raise NoUsableKeyError(pool, model.name)

@@ -45,9 +45,7 @@ class ProviderEmptyError(KeyManagerError):
     """The provider was asked without keys before the first instance was built (000-21, 000-25)."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "there is no key manager yet: call get_key_manager_instance(api_keys, vertex_api_keys)"
-        )
+        super().__init__("there is no key manager yet: call get_key_manager_instance(api_keys, vertex_api_keys)")
 
 
 class UnknownKeyError(KeyManagerError):

@@ -226,9 +226,9 @@ class ModelUse:
             self._reserved.popleft()
         return sum(count for _, count in self._reserved)
 
-    def free_at(self, now: float, limits: Limits) -> float:
+    def free_at(self, now: float, limits: Limits, *, with_reserved: bool) -> float:
         """Return ``FREE``, or when the key may be free for this model again (infinity: by hand)."""
-        reserved = self.reserved(now)
+        reserved = self.reserved(now) if with_reserved else 0
         marked = self.mark_until if self.mark_until > now else FREE
         minute = self._window_free_at(self.minute, now, (limits.rpm, limits.tpm), reserved)
         day = self._window_free_at(self.day, now, (limits.rpd, None), reserved)
@@ -241,9 +241,7 @@ class ModelUse:
         pairs = zip(self.used(now), (limits.rpm, limits.tpm, limits.rpd), strict=True)
         return all(limit is None or used < limit for used, limit in pairs)
 
-    def _window_free_at(
-        self, tally: Tally, now: float, limits: tuple[int | None, int | None], reserved: int
-    ) -> float:
+    def _window_free_at(self, tally: Tally, now: float, limits: tuple[int | None, int | None], reserved: int) -> float:
         requests, tokens = limits
         if requests == 0 or tokens == 0:
             return math.inf

@@ -180,9 +180,7 @@ class KeyManager(Administration):
         self._desk.require_open()
         outcome = Outcome.of_record(error=error, error_type=error_type)
         pool, token = Pool.of(vertex=is_vertex_key), None if lease is None else lease.token
-        return await self._desk.record(
-            pool, model_name, key_value, tokens=tokens_used, outcome=outcome, token=token
-        )
+        return await self._desk.record(pool, model_name, key_value, tokens=tokens_used, outcome=outcome, token=token)
 
     async def handle_api_failure(  # noqa: PLR0913 - the audited signature, and what is told beside it
         self,

@@ -90,9 +90,7 @@ def _check_seconds(name: str, found: object) -> None:
     steps: typing.Iterable[object] = found if isinstance(found, tuple) else (found,)
     stepped = name in ("quota_recovery", "strike_recovery")
     if found == () or (isinstance(found, tuple) and not stepped) or not all(map(_is_duration, steps)):
-        message = (
-            f"{name} must be seconds above zero{', steps of them' if stepped else ''} or None, not {found!r}"
-        )
+        message = f"{name} must be seconds above zero{', steps of them' if stepped else ''} or None, not {found!r}"
         raise ConfigurationError(message)
     if name == "deadline" and found is None:
         message = "deadline must be a number of seconds: a wait without a bound is refused"
@@ -102,9 +100,7 @@ def _check_seconds(name: str, found: object) -> None:
 def _is_duration(found: object) -> bool:
     if found is None:
         return True
-    return (
-        isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found > 0
-    )
+    return isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found > 0
 
 
 def _choices() -> dict[str, tuple[str, ...]]:

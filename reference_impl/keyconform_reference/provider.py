@@ -73,9 +73,7 @@ async def reset_key_manager_instance() -> None:
             await _SLOT.earlier.shutdown()
 
 
-async def _build(
-    api_keys: Iterable[str], vertex_api_keys: Iterable[str], settings: dict[str, Any]
-) -> KeyManager:
+async def _build(api_keys: Iterable[str], vertex_api_keys: Iterable[str], settings: dict[str, Any]) -> KeyManager:
     """Return an open manager; an object that could not be opened reaches nobody (000-12)."""
     earlier = _SLOT.earlier
     if earlier is None or settings not in ({}, _SLOT.settings):

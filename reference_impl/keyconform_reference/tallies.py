@@ -128,9 +128,7 @@ class RollingTally:
     def shift(self, before: float, now: float) -> None:
         """Keep the time each entry still had."""
         self._forget(before)
-        self._spent = deque(
-            (stamp - before + now, requests, tokens) for stamp, requests, tokens in self._spent
-        )
+        self._spent = deque((stamp - before + now, requests, tokens) for stamp, requests, tokens in self._spent)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -41,9 +41,7 @@ class WaitingLine:
     def __len__(self) -> int:
         return len(self._line)
 
-    async def wait(
-        self, pool: Pool, model: Model, *, avoid: str | None, draw: bool, seconds: float
-    ) -> Lease | None:
+    async def wait(self, pool: Pool, model: Model, *, avoid: str | None, draw: bool, seconds: float) -> Lease | None:
         """Return a lease, or None once ``seconds`` have passed or the line was sent home."""
         loop = asyncio.get_running_loop()
         waiter = Waiter(pool, model, avoid, draw, loop.create_future())
@@ -83,7 +81,7 @@ class WaitingLine:
             left = deadline - loop.time()
             if left <= 0:
                 return
-            comeback = await self._store.comeback(waiter.pool, waiter.model)
+            comeback = await self._store.comeback(waiter.pool, waiter.model, draw=waiter.draw)
             pause = left if comeback is None else min(left, max(comeback, _SHORTEST))
             await asyncio.wait((waiter.answer,), timeout=pause)
             if not waiter.answer.done():

@@ -32,8 +32,9 @@ class Scheduler(Protocol):
     def choose(self, ready: Sequence[int], current: int | None) -> int:
         """Answer the index of the one to run among the ready, the one ready longest first.
 
-        ``ready`` are numbers that tell tasks apart within an execution; ``current`` is the index of the task that
-        ran last, if it is still ready. Called only where at least two are ready.
+        ``ready`` are numbers that tell tasks apart within an execution (-1: a callback of no task);
+        ``current`` is the index of the task that ran last, if it is still ready. Called only where at least
+        two are ready.
         """
         ...
 

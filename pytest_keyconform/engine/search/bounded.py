@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class Bounded:
     """Tries schedules in the order of their deviations, so that the first counterexample is a smallest one.
 
-    Both bases take turns: running the current task until it blocks finds the usual races with one deviation, FIFO
-    finds others. A third source repeats each deviating schedule with a fair tail, FIFO from there on, which alone
-    shows livelocks. Under RUN it is free to choose who runs after a task blocked; overtaking one that could go on
-    counts as a deviation. What was tried before, by another source too, is left out.
+    Both bases take turns: running the current task until it blocks finds the usual races with one deviation,
+    FIFO finds others. A third source repeats each deviating schedule with a fair tail, FIFO from there on,
+    which alone shows livelocks. Under RUN it is free to choose who runs after a task blocked; overtaking one
+    that could go on counts as a deviation. What was tried before, by another source too, is left out.
 
     ``last`` is the largest bound, None for all; raise it to go on after `begin` answered False.
     """
@@ -30,7 +30,7 @@ class Bounded:
         self.bound = 0
         self._tree = Tree() if tree is None else tree
         self._plan = Schedule()
-        self._course: Course | None = None
+        self._course = Course(self._plan)
         self._closed = True
         self._reached: dict[Base, list[Schedule]] = {base: [] for base in Base}
         self._plans = self._level({base: [] for base in Base})
@@ -43,7 +43,7 @@ class Bounded:
 
     @property
     def steady(self) -> bool:
-        """Whether the same choices always led to the same choice points; if not, a replay may go another way."""
+        """Whether the same choices always led to the same choice points; else a replay may go another way."""
         self._close()
         return self._tree.steady
 
@@ -62,16 +62,14 @@ class Bounded:
 
     def choose(self, ready: Sequence[int], current: int | None) -> int:
         """Answer the index that the plan of this execution says."""
-        assert self._course is not None
         return self._course.choose(ready, current)
 
     def schedule(self) -> Schedule:
         """Answer the schedule of the execution just run, without deviations that it did not live to see."""
-        log = self._course.log if self._course else ()
-        return written(log, self._plan.base, self._plan.fair_from)
+        return written(self._course.log, self._plan.base, self._plan.fair_from)
 
     def _close(self) -> None:
-        if self._course is not None and not self._closed:
+        if not self._closed:
             self._tree.add(self._course.log)
             self._closed = True
 
@@ -84,7 +82,7 @@ class Bounded:
         return True
 
     def _level(self, parents: dict[Base, list[Schedule]]) -> Iterator[Schedule]:
-        """Yield the plans of one bound, the sources in turn. Each is to be run before the next is asked for."""
+        """Yield the plans of one bound, the sources in turn; each must be run before the next is asked for."""
         sources = [self._spread(base, parents[base]) for base in Base]
         followed = 0
         going = True
@@ -120,5 +118,5 @@ class Bounded:
             choice = path[point]
             if free == (plan.base is Base.RUN and choice.current < 0):
                 for index in range(choice.width):
-                    if index != choice.index:
+                    if index != choice.chosen:
                         yield replace(plan, deviations=(*plan.deviations, (point, index)))

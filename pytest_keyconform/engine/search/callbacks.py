@@ -7,8 +7,9 @@ import asyncio
 import contextvars
 import heapq
 import weakref
+from asyncio import _set_running_loop
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -21,12 +22,8 @@ if TYPE_CHECKING:
 else:
     _AnyLoop = asyncio.AbstractEventLoop
 
-_REFUSED = (
-    "add_reader add_signal_handler add_writer connect_accepted_socket connect_read_pipe connect_write_pipe "
-    "create_connection create_datagram_endpoint create_server create_unix_connection create_unix_server "
-    "getaddrinfo getnameinfo sendfile sock_accept sock_connect sock_recv sock_recv_into sock_recvfrom "
-    "sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls subprocess_exec subprocess_shell"
-).split()
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class NeedsRealLoop(BaseException):  # no Exception: a backend must not take it for a failed connection
@@ -41,6 +38,8 @@ class Handle(asyncio.TimerHandle):
     """A callback; ``key`` is the number of the task that it belongs to, -1 if it belongs to none."""
 
     __slots__ = ("arguments", "callback", "context", "key")
+    _loop: Callbacks
+    _when: float
 
     def __init__(
         self,
@@ -71,11 +70,14 @@ class Handle(asyncio.TimerHandle):
         if not self._cancelled:
             self._cancelled = True
             with suppress(ValueError):
-                cast("Callbacks", self._loop).ready.remove(self)
+                self._loop.ready.remove(self)
 
 
 class Callbacks(_AnyLoop):
-    """The surface of an event loop without a selector: ``ready`` callbacks in their order, and timers on a clock."""
+    """The surface of an event loop without a selector.
+
+    ``ready`` are the callbacks that may run, the one ready longest first; timers are on the virtual clock.
+    """
 
     def __init__(self, clock: VirtualClock) -> None:
         self.ready: list[Handle] = []
@@ -86,8 +88,8 @@ class Callbacks(_AnyLoop):
         self._timers_set = 0
         self._keys: dict[int, int] = {}
         self._tasks: list[Task] = []  # held, so that no id is used twice, and none is lost to the collector
-        self._factory: Any = None
-        self._handler: Any = None
+        self._factory: Callable[..., Any] | None = None
+        self._handler: Callable[..., object] | None = None
         self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
         self._running = self._stopping = self._closed = self._quiet = False
         self._thread = _thread.get_ident()
@@ -99,7 +101,7 @@ class Callbacks(_AnyLoop):
         return self._clock.monotonic()
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> Handle:
         """Make a callback ready; raises RuntimeError once the loop is closed."""
         if self._closed:
@@ -111,7 +113,7 @@ class Callbacks(_AnyLoop):
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> Handle:
         """Make a callback ready; from another thread, remember that this loop cannot control the backend."""
         if _thread.get_ident() != self._thread:
@@ -120,19 +122,27 @@ class Callbacks(_AnyLoop):
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        delay: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
     ) -> Handle:
         """Set a timer, in seconds from now."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
     ) -> Handle:
         """Set a timer; ``when`` is on the scale of `time`."""
         if self._closed:
             raise RuntimeError("Event loop is closed")
         handle = Handle(callback, args, self, context, self._key_of(getattr(callback, "__self__", None)))
-        handle._when = when
+        handle._when = when  # noqa: SLF001 - `when()` of the base class reads it
         ticks = self._clock.ticks_at(when)
         if ticks <= self._clock.ticks and when > self.time():
             ticks = self._clock.ticks + 1  # or a loop that sleeps for what rounding left over would never end
@@ -141,7 +151,7 @@ class Callbacks(_AnyLoop):
         return handle
 
     def _key_of(self, owner: object) -> int:
-        """Answer the number of a task, in the order in which tasks are first made ready; -1 for anything else."""
+        """Answer the number of a task, in the order of their first getting ready; -1 for anything else."""
         if not (asyncio.isfuture(owner) and hasattr(owner, "get_coro")):
             return -1
         key = self._keys.get(id(owner))
@@ -156,13 +166,13 @@ class Callbacks(_AnyLoop):
         """Make a future of this loop."""
         return asyncio.Future(loop=self)
 
-    def create_task(
+    def create_task(  # type: ignore[override] # takes more
         self,
         coro: Coroutine[Any, Any, Any],
         *,
-        name: object = None,
+        name: str | None = None,
         context: contextvars.Context | None = None,
-        **options: Any,
+        **options: Any,  # noqa: ANN401 - `eager_start` and whatever later versions add, for asyncio to check
     ) -> Task:
         """Make a task; without a name it is called ``task-N``, N counting from 0 in this loop."""
         name = f"task-{len(self._tasks)}" if name is None else name
@@ -175,15 +185,15 @@ class Callbacks(_AnyLoop):
             task.set_name(name)
         return task
 
-    def set_task_factory(self, factory: Any) -> None:
+    def set_task_factory(self, factory: Callable[..., Any] | None) -> None:
         """Set what makes the tasks; None: as usual."""
         self._factory = factory
 
-    def get_task_factory(self) -> Any:
+    def get_task_factory(self) -> Callable[..., Any] | None:
         """Answer what makes the tasks, or None."""
         return self._factory
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run a function in one step, in its turn, and not in a thread; a pool of processes is refused."""
         if any(kind.__name__ == "ProcessPoolExecutor" for kind in type(executor).__mro__):
             self._refuse("run_in_executor with a pool of processes")
@@ -195,7 +205,7 @@ class Callbacks(_AnyLoop):
     def _work(self, future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         if future.cancelled():
             return
-        asyncio._set_running_loop(None)  # a worker has none: it may call `asyncio.run`
+        _set_running_loop(None)  # a worker has none: it may call `asyncio.run`
         try:
             result = func(*args)
         except StopIteration as error:
@@ -205,9 +215,9 @@ class Callbacks(_AnyLoop):
         else:
             future.set_result(result)
         finally:
-            asyncio._set_running_loop(self)
+            _set_running_loop(self)
 
-    def set_default_executor(self, executor: Any) -> None:
+    def set_default_executor(self, executor: object) -> None:
         """Ignore it: functions are run in the loop."""
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's
@@ -226,11 +236,11 @@ class Callbacks(_AnyLoop):
         if self._running:
             self.call_soon(self.create_task, generator.aclose())
 
-    def set_exception_handler(self, handler: Any) -> None:
+    def set_exception_handler(self, handler: Callable[..., object] | None) -> None:
         """Set what `call_exception_handler` calls; None: the default."""
         self._handler = handler
 
-    def get_exception_handler(self) -> Any:
+    def get_exception_handler(self) -> Callable[..., object] | None:
         """Answer the handler that was set, or None."""
         return self._handler
 
@@ -259,16 +269,28 @@ class Callbacks(_AnyLoop):
 
     # What needs an operating system
 
+    def __init_subclass__(cls) -> None:
+        """Refuse what the finished loop does not have: sockets, pipes, processes, signals."""
+        for name in dir(asyncio.AbstractEventLoop):
+            if not name.startswith("_") and vars(asyncio.AbstractEventLoop)[name] is getattr(cls, name):
+                setattr(cls, name, _refusal(name))
+
     def _refuse(self, call: str) -> NoReturn:
         self.needs_real_loop = self.needs_real_loop or call
         self._stopping = True
         raise NeedsRealLoop(call)
 
-    def remove_reader(self, fd: object) -> bool:
-        """There was none to remove."""
+    def remove_reader(self, fd: object) -> bool:  # noqa: ARG002 - asyncio's signature
+        """Tell that there was none."""
         return False
 
-    remove_writer = remove_signal_handler = remove_reader
+    def remove_writer(self, fd: object) -> bool:  # noqa: ARG002 - asyncio's signature
+        """Tell that there was none."""
+        return False
+
+    def remove_signal_handler(self, sig: int) -> bool:  # noqa: ARG002 - asyncio's signature
+        """Tell that there was none."""
+        return False
 
 
 def _refusal(call: str) -> Callable[..., NoReturn]:
@@ -276,7 +298,3 @@ def _refusal(call: str) -> Callable[..., NoReturn]:
         self._refuse(call)
 
     return refuse
-
-
-for _call in _REFUSED:
-    setattr(Callbacks, _call, _refusal(_call))

@@ -9,16 +9,19 @@ from pytest_keyconform.schedule import Base, Schedule
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# From this choice point on every strategy runs the one ready longest. So a task that spins under "run until it
-# blocks" does not starve the others for the rest of the execution, and whatever still is not finished at the
-# loop's limit of steps is a livelock and no starvation.
+# From this choice point on every strategy runs the one ready longest. So a task that spins under "run until
+# it blocks" does not starve the others for the rest of the execution, and what is not finished at the loop's
+# limit of steps is a livelock and no starvation.
 FAIR_AT = 1000
 
 
 class Choice(NamedTuple):
-    """What happened at a choice point: the index that ran, among how many, and the current task's (-1: blocked)."""
+    """What happened at a choice point.
 
-    index: int
+    The index of the one that ran, how many were ready, the index of the one that ran before (-1: it blocked).
+    """
+
+    chosen: int
     width: int
     current: int
 
@@ -61,9 +64,9 @@ def written(log: Sequence[Choice], base: Base, fair_from: int | None = None) -> 
     """Write the choices down as deviations from a base."""
     fair = FAIR_AT if fair_from is None else fair_from
     deviations = tuple(
-        (point, choice.index)
+        (point, choice.chosen)
         for point, choice in enumerate(log)
-        if choice.index != default(base, fair, point, choice.current)
+        if choice.chosen != default(base, fair, point, choice.current)
     )
     if len(log) > FAIR_AT and fair_from is None:
         fair_from = FAIR_AT

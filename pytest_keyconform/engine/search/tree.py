@@ -65,7 +65,7 @@ class Tree:
             elif isinstance(node, _Leaf) or len(node.children) != choice.width:
                 self.steady = False
                 return
-            branches, index = node.children, choice.index
+            branches, index = node.children, choice.chosen
         self._end(branches, index)
 
     def _end(self, branches: list[_Node | _Leaf | None], index: int) -> None:

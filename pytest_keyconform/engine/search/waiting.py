@@ -15,13 +15,14 @@ import pytest_keyconform
 from pytest_keyconform.engine.clock import UPTIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     Task: TypeAlias = asyncio.Task[Any]
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 _NOT_BACKEND = (_ASYNCIO, str(Path(pytest_keyconform.__file__).parent), contextlib.__file__)
-_ATTRIBUTES = {
+_DEEPEST = 200  # a bound, should what we read by the collector run in a circle
+_ATTRIBUTES: dict[type, tuple[str, str]] = {
     CoroutineType: ("cr_frame", "cr_await"),
     GeneratorType: ("gi_frame", "gi_yieldfrom"),
     AsyncGeneratorType: ("ag_frame", "ag_await"),
@@ -43,7 +44,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A task that is not done: its name, what it waits for in words, and the innermost backend ``file:line``."""
+    """A task that is not done: its name, what it waits for, and its innermost backend ``file:line``."""
 
     task: str
     waits_for: str
@@ -76,10 +77,12 @@ def _skipped(code: CodeType) -> bool:
 
 
 def _chain(task: Task) -> Iterator[tuple[object, FrameType]]:
-    """Yield the coroutines and generators that a task is suspended in, and their frames, the outermost first."""
+    """Yield the coroutines and generators that a task is suspended in, and their frames, outermost first."""
     awaited: object = task.get_coro()
-    while awaited is not None:
-        names = _ATTRIBUTES.get(type(awaited))  # type: ignore[call-overload]
+    for _ in range(_DEEPEST):
+        if awaited is None:
+            return
+        names = _ATTRIBUTES.get(type(awaited))
         if names is None:
             # What stands between has no attribute to tell: `__anext__` of an async generator, `__await__`.
             awaited = next((held for held in gc.get_referents(awaited) if type(held) in _ATTRIBUTES), None)
@@ -107,10 +110,10 @@ def _detailed(word: str, frame: FrameType, tasks: Sequence[Task]) -> str:
     if word == "Lock":
         holder = next((task.get_name() for task in tasks if _holds(task, names["self"])), None)
         return f"Lock held by {holder}" if holder else word
-    if word == "sleep" and "h" in names:
-        return f"sleep until +{names['h'].when() - UPTIME:.1f} s"
+    if word == "sleep":  # one of 0 seconds sets no timer
+        return f"sleep until +{names['h'].when() - UPTIME:.1f} s" if "h" in names else "its turn"
     if word == "TaskGroup":
-        return f"TaskGroup of {_named(names['self']._tasks)}"
+        return f"TaskGroup of {_named(getattr(names['self'], '_tasks', ()))}"
     return word
 
 
@@ -123,7 +126,7 @@ def _future(waiter: object) -> str:
     return f"gather of {_named(children)}" if children else "future"
 
 
-def _named(futures: Sequence[object]) -> str:
+def _named(futures: Iterable[object]) -> str:
     left = (future for future in futures if isinstance(future, asyncio.Task) and not future.done())
     return ", ".join(sorted(task.get_name() for task in left)) or "futures"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 from keyconform_reference.keys import FREE, KeyState, ModelUse
@@ -30,7 +31,18 @@ class Lane:
     ``keep_until`` is when nothing here has an effect any more, if nothing else happens.
     """
 
-    __slots__ = ("_queues", "_rules", "_side", "counts", "keep_until", "limits", "model", "reserves", "uses")
+    __slots__ = (
+        "_holds_back",
+        "_queues",
+        "_rules",
+        "_side",
+        "counts",
+        "keep_until",
+        "limits",
+        "model",
+        "reserves",
+        "uses",
+    )
 
     def __init__(self, model: Model, side: Side, rules: Rules) -> None:
         options = rules.options
@@ -39,9 +51,9 @@ class Lane:
         self._rules = rules
         self.limits = Limits() if options.counted_on == "none" else model.limits
         self.counts = options.counted_on == "acquire"
-        self.reserves = options.selection in ("least-used", "most-left") or (
-            options.counted_on == "record" and self.limits.counts_requests
-        )
+        # What an acquire has counted already must not be held back a second time.
+        self._holds_back = options.counted_on == "record" and self.limits.counts_requests
+        self.reserves = self._holds_back or options.selection in ("least-used", "most-left")
         self.keep_until = FREE
         self.uses: dict[KeyState, ModelUse] = {}
         self._queues: dict[str, Queue] = {}
@@ -57,14 +69,18 @@ class Lane:
         """Return ``FREE`` if the key is usable for this model and unheld, else when it may be."""
         when = state.free_at(now)
         use = self.uses.get(state)
-        return when if use is None else max(when, use.free_at(now, self.limits))
+        if use is not None:
+            when = max(when, use.free_at(now, self.limits, with_reserved=self._holds_back))
+        elif self._is_closed:
+            when = math.inf
+        return when
 
     def group(self, state: KeyState, now: float) -> str:
         """Return the group of a key in ``get_state``: what was counted decides, not what is handed out."""
         if not state.is_valid(now):
             return "inactive"
         use = self.uses.get(state)
-        within = 0 not in self._numbers if use is None else use.within(now, self.limits)
+        within = not self._is_closed if use is None else use.within(now, self.limits)
         return "available" if within else "exhausted"
 
     def queue(self, now: float, *, draw: bool) -> Queue:
@@ -129,9 +145,11 @@ class Lane:
     @property
     def is_listed(self) -> bool:
         """True if the model is configured or something was stored for it."""
-        return self.model.configured or any(
-            use.last_used is not None or use.mark_until for use in self.uses.values()
-        )
+        return self.model.configured or any(use.last_used is not None or use.mark_until for use in self.uses.values())
+
+    @property
+    def _is_closed(self) -> bool:
+        return 0 in self._numbers
 
     @property
     def _numbers(self) -> tuple[int | None, ...]:
@@ -159,9 +177,7 @@ class Lane:
 class Side:
     """The keys of one pool. ``order`` never changes: a reload makes a new side."""
 
-    def __init__(
-        self, keys: Iterable[str], rules: Rules, earlier: Side | None = None, *, keep: bool = False
-    ) -> None:
+    def __init__(self, keys: Iterable[str], rules: Rules, earlier: Side | None = None, *, keep: bool = False) -> None:
         self._rules = rules
         self.keys = {key: KeyState(key) for key in keys}
         self.lanes: dict[str, Lane] = {}

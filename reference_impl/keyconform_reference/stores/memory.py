@@ -49,9 +49,7 @@ class MemoryStore:
         """Answer True: memory does not fail."""
         return True
 
-    async def take(
-        self, pool: Pool, model: Model, *, avoid: str | None = None, draw: bool = False
-    ) -> Lease | None:
+    async def take(self, pool: Pool, model: Model, *, avoid: str | None = None, draw: bool = False) -> Lease | None:
         """Choose a usable key; on average in constant time."""
         now = self._now()
         side = self._sides[pool]
@@ -123,11 +121,7 @@ class MemoryStore:
             state.strike(now, self._rules.threshold, self._rules.windows)
         if effects.remove:
             state.removed_until = max(state.removed_until, self._rules.windows.removal_ends(now))
-        if (
-            state.hold is not None
-            and self._options.release == "on-report"
-            and token in (None, state.hold.token)
-        ):
+        if state.hold is not None and self._options.release == "on-report" and token in (None, state.hold.token):
             self._end_hold(side, state, now)
         if effects.clears and state.strikes:
             state.clear_strikes()
@@ -215,10 +209,10 @@ class MemoryStore:
         """Return the number of keys."""
         return len(self._sides[pool].order)
 
-    async def comeback(self, pool: Pool, model: Model) -> float | None:
+    async def comeback(self, pool: Pool, model: Model, *, draw: bool = False) -> float | None:
         """Return the time left to the end of the first wait."""
         now = self._now()
-        when = self._sides[pool].lane(model, now).queue(now, draw=False).next_wake()
+        when = self._sides[pool].lane(model, now).queue(now, draw=draw).next_wake()
         return None if when == math.inf else max(0.0, when - now)
 
     async def sweep(self) -> None:
@@ -267,6 +261,4 @@ class MemoryStore:
 def _row(pool: Pool, state: KeyState, lane: Lane, now: float) -> Row:
     use = lane.uses.get(state)
     used = (0, 0, 0) if use is None else use.used(now)
-    return Row(
-        pool, state.label, lane.model, lane.group(state, now), *used, None if use is None else use.last_used
-    )
+    return Row(pool, state.label, lane.model, lane.group(state, now), *used, None if use is None else use.last_used)

@@ -82,9 +82,7 @@ class Store(Protocol):
     async def healthy(self) -> bool:
         """Tell whether steps can be done."""
 
-    async def take(
-        self, pool: Pool, model: Model, *, avoid: str | None = None, draw: bool = False
-    ) -> Lease | None:
+    async def take(self, pool: Pool, model: Model, *, avoid: str | None = None, draw: bool = False) -> Lease | None:
         """Choose a usable, unheld key and write down that it was served; None if there is none.
 
         ``avoid`` is served only if no other key is usable. With ``draw`` any usable key, each as likely, and
@@ -136,7 +134,7 @@ class Store(Protocol):
     async def size(self, pool: Pool) -> int:
         """Return the number of keys."""
 
-    async def comeback(self, pool: Pool, model: Model) -> float | None:
+    async def comeback(self, pool: Pool, model: Model, *, draw: bool = False) -> float | None:
         """Return in how many seconds a key may become usable by itself; None if none will."""
 
     async def sweep(self) -> None:

@@ -1,0 +1,1 @@
+"""Two sound key managers, one rich in awaits and one poor: the ground that bugs are planted in."""
