@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.operation import Operation, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pytest_keyconform.workload import Given
 
 

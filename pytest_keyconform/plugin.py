@@ -86,7 +86,7 @@ def key_pool() -> Callable[..., Pool]:
 
 @pytest.fixture
 def key_manager(request: pytest.FixtureRequest) -> Callable[..., Opening]:
-    """Openings of the target's key manager: ``async with key_manager(pool) as manager``, or ``with``."""
+    """Open the target's key manager on a pool: the answer is for ``async with``, or for ``with``."""
     from pytest_keyconform.fixtures import opener
 
     return opener(request.config)

@@ -18,7 +18,7 @@ import pytest_keyconform.render.json
 from pytest_keyconform import gate
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance import Conformance
-from pytest_keyconform.errors import KeyconformError, ReportError, TokenError, UsageError
+from pytest_keyconform.errors import ReportError, TokenError, UsageError
 from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec.settings import check_select, nearest
 
@@ -72,6 +72,9 @@ class TargetRun:
         except UsageError as error:
             self.error = str(error)
             raise
+        except Exception as error:
+            self.error = _fault(error)
+            raise UsageError(self.error) from error
         self._opened = True
 
     def judge(self, invariant: type[Invariant]) -> InvariantReport:
@@ -90,7 +93,7 @@ class TargetRun:
             self.error = str(error)
             return unjudged(invariant, str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a broken examiner neither passes nor fails
-            return unjudged(invariant, f"the harness itself failed: {_place(error)}; please report it")
+            return unjudged(invariant, _fault(error))
 
     def report(self) -> Report:
         """Fold what came in so far, in the order of the catalogue."""
@@ -197,14 +200,13 @@ def quiet() -> Iterator[None]:
         root.handlers = handlers
 
 
-def _place(error: BaseException) -> str:
-    """Say in one line what failed and where."""
+def _fault(error: BaseException) -> str:
+    """Say in one line what of ours failed and where."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    kind = type(error).__name__
-    return f"{kind}: {error}{where}" if isinstance(error, KeyconformError) else f"{kind}{where}"
+    return f"the harness itself failed: {type(error).__name__}{where}; please report it"
 
 
 def _version() -> str:

@@ -62,18 +62,14 @@ _POOL: Final = Slot(
     kind=bool,
     fill=False,
 )
-_POOL_BY_NAME: Final = Slot(
-    name="is_vertex_key", means="pool", read=_read_pool, kind=bool, fill=False, extra=True
-)
+_POOL_BY_NAME: Final = Slot(name="is_vertex_key", means="pool", read=_read_pool, kind=bool, fill=False, extra=True)
 _TOKENS: Final = Slot(
     name="tokens_used", means="tokens", read=as_given("tokens"), also=frozenset({"tokens"}), kind=int, fill=0
 )
 _ERROR: Final = Slot(name="error", means="outcome", read=_read_error, kind=bool, fill=False)
 _ERROR_TYPE: Final = Slot(name="error_type", means="outcome", read=_read_error_type)
 _RETRIES: Final = Slot(name="retries", means="retries", read=as_given("retries"), kind=int, fill=0)
-_STATUS: Final = Slot(
-    name="status_code", means="status", read=as_given("status"), also=frozenset({"status"}), kind=int
-)
+_STATUS: Final = Slot(name="status_code", means="status", read=as_given("status"), also=frozenset({"status"}), kind=int)
 _API_KEYS: Final = Slot(name="api_keys", means="api_keys", read=unless_none("api_keys"), kind=list)
 _VERTEX_KEYS: Final = Slot(
     name="vertex_api_keys", means="vertex_api_keys", read=unless_none("vertex_api_keys"), kind=list
@@ -113,9 +109,7 @@ AUDITED: Final[tuple[Audited, ...]] = (
     Audited("close", "shutdown"),
     Audited("close", "close"),
     Audited("close", "aclose"),
-    Audited(
-        "acquire", "get_key", (_MODEL, _POOL), REGULAR, {"regular": ("model",), "vertex": ("model", "pool")}
-    ),
+    Audited("acquire", "get_key", (_MODEL, _POOL), REGULAR, {"regular": ("model",), "vertex": ("model", "pool")}),
     Audited("acquire", "get_next_working_key", (_MODEL,), REGULAR, {"regular": ("model",)}),
     Audited("acquire", "get_next_working_vertex_key", (_MODEL,), VERTEX, {"vertex": ("model",)}),
     Audited("acquire", "get_first_valid_key", (), REGULAR),
@@ -167,9 +161,7 @@ def method_of(owner: object, name: str) -> Callable[..., object] | None:
     return found if callable(found) else None
 
 
-def bind_audited(
-    manager: object, module: object = None
-) -> tuple[dict[str, tuple[Bound, ...]], dict[str, str]]:
+def bind_audited(manager: object, module: object = None) -> tuple[dict[str, tuple[Bound, ...]], dict[str, str]]:
     """Bind the audited methods a manager has: the forms by operation, and why a method is not claimed."""
     bound: dict[str, tuple[Bound, ...]] = {}
     refused: dict[str, str] = {}

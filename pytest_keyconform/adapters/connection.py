@@ -110,9 +110,7 @@ class Connection:
                 known.update(key for key in keys if isinstance(key, str))
 
 
-def connect(
-    manager: object, pool: Pool, *, module: object = None, given: Iterable[str] | None = None
-) -> Connection:
+def connect(manager: object, pool: Pool, *, module: object = None, given: Iterable[str] | None = None) -> Connection:
     """Bind a manager: an `Adapter` by its operations, any other object by its audited method names.
 
     ``module`` is the factory's, for the provider; ``given`` are the fields of the pool the factory was given.
@@ -173,10 +171,7 @@ def _by_reach(bound: dict[str, tuple[Bound, ...]]) -> dict[str, tuple[Bound, ...
     """Keep what acts on keys to the pools acquire reaches, and join the two forms of `reset_all`."""
     acquires = bound.get("acquire", ())
     reach: frozenset[str] = frozenset().union(*(one.form.pools for one in acquires)) if acquires else BOTH
-    kept = {
-        name: tuple(one.for_pools(one.form.pools & reach) for one in bound.get(name, ()))
-        for name in _ACT_ON_KEYS
-    }
+    kept = {name: tuple(one.for_pools(one.form.pools & reach) for one in bound.get(name, ())) for name in _ACT_ON_KEYS}
     joined = {name: tuple(one for one in forms if one.form.pools) for name, forms in kept.items()}
     every = {**bound, **joined, "reset_all": _both(bound.get("reset_all", ()))}
     return {name: forms for name, forms in every.items() if forms}
@@ -219,8 +214,7 @@ def _refuse_unsaid(bound: Bound, arguments: Arguments, site: tuple[str, ...] | N
     taken = bound.form.parameters if site is None else bound.form.parameters.intersection(site)
     status, outcome = arguments.get("status"), arguments.get("outcome", "success")
     told = {
-        "status": status in (None, _REQUEST_TIMEOUT)
-        or (isinstance(status, int) and status >= _SERVER_ERRORS),
+        "status": status in (None, _REQUEST_TIMEOUT) or (isinstance(status, int) and status >= _SERVER_ERRORS),
         "outcome": outcome == "success",
         "retry_after": arguments.get("retry_after") is None,
     }

@@ -101,9 +101,7 @@ class Bound:
     def call_as_sites_do(self, arguments: Arguments, pool: str) -> object:
         """Call it by position as call sites do, whatever its signature says."""
         means = self.fitted.sites.get(pool)
-        slots = [
-            slot for slot in self.fitted.slots if (not slot.extra if means is None else slot.means in means)
-        ]
+        slots = [slot for slot in self.fitted.slots if (not slot.extra if means is None else slot.means in means)]
         values = [(slot, slot.read(arguments)) for slot in slots]
         while values and values[-1][1] is LEFT_OUT and (means is None or values[-1][0].means == "model"):
             values.pop()
@@ -169,9 +167,7 @@ def _fit(
 
 def _carried(slots: tuple[Slot, ...], reached: set[str]) -> set[str]:
     """Answer the design's parameters that get through whole: an outcome needs both slots that carry it."""
-    return {
-        slot.means for slot in slots if all(one.name in reached for one in slots if one.means == slot.means)
-    }
+    return {slot.means for slot in slots if all(one.name in reached for one in slots if one.means == slot.means)}
 
 
 class _Fit:
@@ -219,9 +215,7 @@ class _Fit:
     def passing(self) -> Iterator[Passing]:
         for parameter in self.parameters:
             slot = self.chosen.get(parameter.name)
-            placed = parameter in self.placed and (
-                self.takes_any_place or parameter.kind is parameter.POSITIONAL_ONLY
-            )
+            placed = parameter in self.placed and (self.takes_any_place or parameter.kind is parameter.POSITIONAL_ONLY)
             if slot is None and placed:
                 # An argument of its own that no step gives: it keeps its default, and its place.
                 slot = Slot(name=parameter.name, means="", read=lambda _: LEFT_OUT)

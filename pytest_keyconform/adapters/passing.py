@@ -44,13 +44,9 @@ def handing(factory: Factory, address: str) -> Handing:
     try:
         parameters = tuple(inspect.signature(factory).parameters.values())
     except (TypeError, ValueError):
-        raise TargetError(
-            f"{address}: the factory's signature cannot be read; wrap it in a function"
-        ) from None
+        raise TargetError(f"{address}: the factory's signature cannot be read; wrap it in a function") from None
     named = [one for one in parameters if one.name in _FIELDS and not _variadic(one)]
-    strange = [
-        one for one in parameters if one.default is one.empty and one not in named and not _variadic(one)
-    ]
+    strange = [one for one in parameters if one.default is one.empty and one not in named and not _variadic(one)]
     if named and not strange:
         return _handing(tuple(one.name for one in named), named)
     taker = _taker(parameters, strange)
@@ -60,9 +56,7 @@ def handing(factory: Factory, address: str) -> Handing:
     return _handing(None, [taker])
 
 
-def _taker(
-    parameters: Sequence[inspect.Parameter], strange: Sequence[inspect.Parameter]
-) -> inspect.Parameter | None:
+def _taker(parameters: Sequence[inspect.Parameter], strange: Sequence[inspect.Parameter]) -> inspect.Parameter | None:
     """Answer the parameter that takes the pool: the only one that is required, or the only one there is."""
     if strange:
         return strange[0] if len(strange) == 1 else None

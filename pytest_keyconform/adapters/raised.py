@@ -36,9 +36,7 @@ class Agreement:
         kind = type(error)
         if self._declared(error) or top_of(kind.__module__) in self.packages:
             return True
-        if isinstance(
-            error, OSError
-        ):  # TimeoutError and ConnectionError too, but none that a library derives
+        if isinstance(error, OSError):  # TimeoutError and ConnectionError too, but none that a library derives
             return top_of(kind.__module__) in sys.stdlib_module_names
         return bad_input and kind in (TypeError, ValueError)
 
@@ -52,9 +50,7 @@ class Agreement:
         return False
 
 
-def raised(
-    error: BaseException, agreement: Agreement, redact: Callable[[str], str], *, bad_input: bool
-) -> Raised:
+def raised(error: BaseException, agreement: Agreement, redact: Callable[[str], str], *, bad_input: bool) -> Raised:
     """Answer the record of an error: its class, a message without keys, whether it is typed, its place."""
     message = " ".join(redact(message_of(error)).split())
     return Raised(

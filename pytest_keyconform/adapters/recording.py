@@ -125,8 +125,7 @@ class Recorder:
         given = step.invocation.arguments
         try:
             real = {
-                name: value if name in SPECIAL else self._real(value, as_lease=name == "lease")
-                for name, value in given
+                name: value if name in SPECIAL else self._real(value, as_lease=name == "lease") for name, value in given
             }
         except LookupError:
             return None

@@ -124,9 +124,7 @@ class Target:
             raise TargetError(f"{self.text}: {error}") from None
         return Opened(manager, connection, None, leave)
 
-    def _failure(
-        self, error: BaseException, stage: str, pool: Pool, opened: Opened | None = None
-    ) -> OpeningFailed:
+    def _failure(self, error: BaseException, stage: str, pool: Pool, opened: Opened | None = None) -> OpeningFailed:
         record = raised(error, self.agreement, Keyring.of(pool).redact, bad_input=False)
         place = f" at {record.where}" if record.where else ""
         text = f"{self.text}: the {stage} raised {record.kind}: {record.message}{place}"
@@ -216,9 +214,7 @@ def _imported(name: str, address: str, roots: Sequence[Path]) -> ModuleType:
             raise
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             places = ", ".join(map(str, roots)) or "no further folder"
-            raise TargetError(
-                f"{address}: there is no module {error.name!r} in {places} or on sys.path"
-            ) from None
+            raise TargetError(f"{address}: there is no module {error.name!r} in {places} or on sys.path") from None
         place = place_of(error, frozenset({name.partition(".")[0]}))
         where = f" at {place}" if place else ""
         what = f"{type(error).__name__}: {' '.join(message_of(error).split())}"
@@ -243,9 +239,7 @@ def _policies(factory: object, declared: Mapping[str, Any], address: str) -> Pol
     if isinstance(carried, Policies):
         carried = carried.model_dump(exclude_unset=True)
     if not isinstance(carried, Mapping):
-        raise TargetError(
-            f"{address}: policies: expected a Policies or a dict of its fields, found {_a(carried)}"
-        )
+        raise TargetError(f"{address}: policies: expected a Policies or a dict of its fields, found {_a(carried)}")
     try:
         return Policies.of({**carried, **declared})
     except ValidationError as error:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 POOLS = ("regular", "vertex")
 
 
-def step(name: str, bind: str | None = None, /, *, optional: bool = False, **arguments: object) -> Step:
-    """Make a step of any operation; an argument that is ``...`` is left out."""
+def step(name: str, bind: str | None = None, /, **arguments: object) -> Step:
+    """Make a step of any operation; an argument that is ``...`` is left out, ``optional`` is the step's own."""
+    optional = bool(arguments.pop("optional", False))
     given = tuple((key, value) for key, value in arguments.items() if value is not ...)
     return Step(invocation=Invocation(name, given), bind=bind, optional=optional)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, assert_never
 
 from pytest_keyconform.adapters.resolve import resolve
@@ -18,9 +19,9 @@ from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
 from pytest_keyconform.errors import TargetError, TokenError
 from pytest_keyconform.machines import programs
-from pytest_keyconform.report import CounterexampleReport, InvariantReport, Report, counts_of, verdict_of
+from pytest_keyconform.report import CounterexampleReport, InvariantReport, Report, Status, counts_of, verdict_of
 from pytest_keyconform.spec.policies import Policies
-from pytest_keyconform.verdict import Conforms, Evidence, Inconclusive, NotApplicable, Verdict, Violates
+from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, NotApplicable, Verdict, Violates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -113,10 +114,10 @@ class Conformance:
         )
 
     def _bounded(self, judge: Callable[[], Verdict]) -> Verdict:
-        """Judge within the time-out; once one invariant ran into it, the others get a tenth."""
+        """Judge within the time-out; once an invariant ran into it, the others get a tenth, and then a sixtieth."""
         if self._unable is not None:
             return Inconclusive(why=self._unable)
-        limit = self._settings.timeout / (10 if self._timed_out else 1)
+        limit = self._settings.timeout / (1, 10, 10, 60)[min(self._timed_out, 3)]
         try:
             with self._clock:
                 if self._target is not None:
@@ -168,17 +169,20 @@ def replay(settings: Settings, target: TargetSetting) -> InvariantReport:
 
 def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> InvariantReport:
     """Answer a verdict as it stands in a report."""
-    status, reason, lacking, found = "conforms", None, tuple[str, ...](), None
+    status: Status = "conforms"
+    reason: str | None = None
+    lacking: tuple[str, ...] = ()
+    found: Counterexample | None = None
     evidence = Evidence()
     match verdict:
-        case Conforms(evidence=evidence):
-            pass
-        case Violates(counterexample=found, evidence=evidence):
-            status = "violated"
-        case Inconclusive(why=reason, evidence=evidence):
-            status = "inconclusive"
-        case NotApplicable(why=reason, lacking=lacking):
-            status = "not-applicable"
+        case Conforms():
+            evidence = verdict.evidence
+        case Violates():
+            status, found, evidence = "violated", verdict.counterexample, verdict.evidence
+        case Inconclusive():
+            status, reason, evidence = "inconclusive", verdict.why, verdict.evidence
+        case NotApplicable():
+            status, reason, lacking = "not-applicable", verdict.why, verdict.lacking
         case _:
             assert_never(verdict)
     return InvariantReport(
@@ -186,7 +190,7 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
         family=kind.family(),
         title=kind.title(),
         level="must" if kind.level == "must" else "should",
-        status=status,  # type: ignore[arg-type] # one of the literals above
+        status=status,
         audits=kind.audits,
         engines=evidence.engines,
         executions=evidence.executions,
@@ -199,7 +203,8 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
     )
 
 
-def _modules_of(target: Target) -> list:  # type: ignore[type-arg]
+def _modules_of(target: Target) -> list[ModuleType]:
     """Answer the loaded modules of the package that a factory comes from."""
     home = getattr(target.module, "__name__", "").partition(".")[0]
-    return [module for name, module in sorted(sys.modules.items()) if module and name.partition(".")[0] == home]
+    found = (module for name, module in sorted(sys.modules.items()) if name.partition(".")[0] == home)
+    return [module for module in found if isinstance(module, ModuleType)]  # type: ignore[redundant-expr] # it may not be

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Workload
 
 
+ENOUGH = 10  # executions of one workload that could not be judged, after which more would only cost time
+
+
 @dataclass(frozen=True, slots=True)
 class Unjudged:
     """A history that could not be judged, and why.
@@ -34,7 +37,9 @@ Judge: TypeAlias = Callable[["History"], "Violation | Unjudged | None"]
 class Runner(Protocol):
     """Runs one execution of a workload on a fresh manager."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The engine's name, as reports have it."""
 
     def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
         """Run it under the scheduler's next schedule; ``observed`` executions have moments."""
@@ -60,8 +65,9 @@ class Exploration:
 
 
 def explore(runner: Runner, workload: Workload, scheduler: Scheduler, judge: Judge, *, budget: int) -> Exploration:
-    """Run at most ``budget`` executions; stop at the first violation."""
+    """Run at most ``budget`` executions; stop at the first violation, or where nothing can be judged."""
     exploration = Exploration()
+    hindered = 0
     while exploration.executions < budget:
         if not scheduler.begin():
             break
@@ -73,6 +79,9 @@ def explore(runner: Runner, workload: Workload, scheduler: Scheduler, judge: Jud
             case Unjudged() as unjudged:
                 if unjudged not in exploration.unjudged:
                     exploration.unjudged.append(unjudged)
+                hindered += not unjudged.mild
+                if hindered >= ENOUGH:
+                    return exploration
             case violation:
                 exploration.found = Found(execution, violation)
                 return exploration

@@ -117,9 +117,7 @@ class ControlledLoop(Callbacks):
     @contextmanager
     def _entered(self) -> Iterator[None]:
         if self._running or self._closed:
-            raise RuntimeError(
-                "This event loop is closed" if self._closed else "This event loop is already running"
-            )
+            raise RuntimeError("This event loop is closed" if self._closed else "This event loop is already running")
         outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
         self._running, self._stopping, self._quiet = True, False, False
         self._thread = get_ident()

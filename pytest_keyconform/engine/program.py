@@ -7,7 +7,6 @@ import random
 import re
 import threading
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, 
 from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pytest_keyconform.adapters.resolve import Opened, Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.workload import Workload

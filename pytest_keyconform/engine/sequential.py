@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.engine.clock import real_perf_counter
 from pytest_keyconform.engine.program import Program
@@ -12,6 +11,7 @@ from pytest_keyconform.history import Ending
 from pytest_keyconform.operation import Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Scheduler
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class SequentialRunner:
     """Runs workloads call by call; the scheduler chooses whose call is next, so calls never overlap."""
 
-    name: ClassVar[str] = "sequential"
+    name = "sequential"
 
     def __init__(self, target: Target, clock: VirtualClock, *, seed: int, leased: bool = False) -> None:
         """Judge a target on this clock; ``seed`` seeds `random` before each execution."""

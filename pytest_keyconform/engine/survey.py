@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import inspect
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.adapters.keys import Keyring
@@ -16,12 +18,13 @@ from pytest_keyconform.errors import TargetError
 from pytest_keyconform.workload import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.explore import Runner
     from pytest_keyconform.operation import Claims
+
+
+Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,41 +44,47 @@ def survey(target: Target, clock: VirtualClock, *, seed: int) -> Backend:
     for run in (_on_loop(clock), drive):
         clock.reset()
         try:
-            claims, leased = run(_look(target))
+            claims = run(_claimed(target))
         except OpeningFailed as failure:
             failures.append(str(failure))
         except (Deadlock, Livelock):
             failures.append("opening it never ends")
         else:
-            leased = leased or target.policies.tenure == "lease"
+            clock.reset()
+            leased = target.policies.tenure == "lease" or _answers_leases(target, run)
             kind = TaskRunner if claims.is_async else SequentialRunner
             return Backend(claims, kind(target, clock, seed=seed, leased=leased))
-    message = f"{target.text}: the factory cannot be opened on an ordinary pool: {failures[0]}"
+    message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
     raise TargetError(message)
 
 
-def _on_loop(clock: VirtualClock) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+def _on_loop(clock: VirtualClock) -> Run:
     def run(main: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the coroutine answers
         return ControlledLoop(clock).run(main, lambda _ready, _current: 0)
 
     return run
 
 
-async def _look(target: Target) -> tuple[Claims, bool]:
-    """Answer what the backend claims, and whether an acquire answers a lease that carries something."""
+async def _claimed(target: Target) -> Claims:
     opened = await target.opened(Keyring().pool_of(Given()))
-    claims = opened.connection.claims
-    leased = False
-    if claims.forms("acquire"):
-        try:
-            answer = opened.connection.invoke("acquire", {})
-            if hasattr(answer, "__await__"):
-                answer = await answer
-            leased = isinstance(answer, Lease) and answer.handle is not None
-        except Exception:  # noqa: BLE001 - what acquire raises is judged later, by the rules
-            leased = False
-    try:
+    with contextlib.suppress(Exception):  # what closing raises is judged by the rules
         await opened.close()
-    except Exception:  # noqa: BLE001 - what closing raises is not judged here
-        return claims, leased
-    return claims, leased
+    return opened.connection.claims
+
+
+def _answers_leases(target: Target, run: Run) -> bool:
+    """Tell whether an acquire answers a lease that carries something a report needs."""
+    try:
+        return bool(run(_leased(target)))
+    except Exception:  # noqa: BLE001 - what an acquire raises, or that it never ends, is judged by the rules
+        return False
+
+
+async def _leased(target: Target) -> bool:
+    opened = await target.opened(Keyring().pool_of(Given()))
+    if not opened.connection.claims.forms("acquire"):
+        return False
+    answer = opened.connection.invoke("acquire", {})
+    if inspect.isawaitable(answer):
+        answer = await answer
+    return isinstance(answer, Lease) and answer.handle is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.engine.clock import real_perf_counter
 from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock
@@ -15,6 +15,8 @@ from pytest_keyconform.history import Blocked, Ending, Noise, NoiseKind
 from pytest_keyconform.operation import Invocation, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.loop import Pending
@@ -28,7 +30,7 @@ MAX_STEPS = 20_000  # of the loop, in one execution: far beyond any workload, a 
 class TaskRunner:
     """Runs workloads on a controlled loop; the scheduler chooses which ready task goes on."""
 
-    name: ClassVar[str] = "tasks"
+    name = "tasks"
 
     def __init__(
         self,
@@ -100,7 +102,9 @@ class TaskRunner:
         phase: Phase,
         client: int = 0,
     ) -> None:
-        for step in steps:
+        for number, step in enumerate(steps):
+            if number and phase is Phase.PARALLEL:
+                await asyncio.sleep(0)  # between two calls a client does something else, so others may come first
             if step.name == "advance":
                 program.note(client, "advance", str(step))
                 seconds = float(str(step.invocation.get("seconds")))
@@ -124,12 +128,12 @@ class TaskRunner:
             await task
 
 
-def _observer(program: Program):  # noqa: ANN202 - the loop's type
-    def observe(task: asyncio.Task[object] | None, where: str, line: str) -> None:
-        name = task.get_name() if task is not None else ""
+def _observer(program: Program) -> Callable[[asyncio.Task[Any], str, str], None]:
+    def observe(task: asyncio.Task[Any], where: str, line: str) -> None:
+        name = task.get_name()
         if where and name.startswith(CLIENT):
             program.note(int(name.removeprefix(CLIENT)), "suspend", line, where)
-        elif where and task is not None and not task.get_name().startswith("keyconform"):
+        elif where and not task.get_name().startswith("keyconform"):
             program.note(-1, "suspend", line, where)
 
     return observe

@@ -150,7 +150,7 @@ def _targets(asked: list[str], table: Mapping[str, Any]) -> tuple[TargetSetting,
     names = [target.name for target in targets]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SettingError(f"--keyconform: two targets are called {twice!r}; name each one: --keyconform NAME={twice}")
+        raise SettingError(f"--keyconform: two targets are called {twice!r}; name each one: --keyconform=NAME={twice}")
     return targets
 
 

@@ -142,8 +142,9 @@ class ModelTable:
             message = f"limits are given for {name!r}, which is no name of a model"
             raise ConfigurationError(message)
         short = canonical(name)
-        # Two configured spellings of one name stay two models, each found by its exact spelling.
-        identity = name if short in self._canonical else short
+        # Two configured spellings of one name stay two models, each found by its exact spelling; no canonical
+        # name begins with a blank.
+        identity = f" {name}" if short in self._canonical else short
         model = Model(name, identity, Limits(numbers.rpm, numbers.tpm, numbers.rpd), configured=True)
         self._exact[name] = model
         self._canonical.setdefault(short, model)

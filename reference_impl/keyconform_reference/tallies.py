@@ -142,10 +142,16 @@ class RollingTally:
             self._tokens -= tokens
 
     def _merge(self) -> None:
-        spent = list(self._spent)
-        pairs = zip(spent[0:-1:2], spent[1::2], strict=False)
-        merged = [(late[0], early[1] + late[1], early[2] + late[2]) for early, late in pairs]
-        self._spent = deque(merged + spent[len(merged) * 2 :])
+        # A grid, and not just neighbours: merged again and again, old entries would become one late lump.
+        grain = self._length / (_STAMPS // 2)
+        merged: deque[tuple[float, int, int]] = deque()
+        for stamp, requests, tokens in self._spent:
+            if merged and merged[-1][0] // grain == stamp // grain:
+                _, some_requests, some_tokens = merged.pop()
+                merged.append((stamp, some_requests + requests, some_tokens + tokens))
+            else:
+                merged.append((stamp, requests, tokens))
+        self._spent = merged
 
 
 class _Drain:

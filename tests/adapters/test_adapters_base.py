@@ -127,7 +127,7 @@ def test_a_subclass_of_a_subclass_is_checked_as_well():
                 return None
 
 
-@pytest.mark.parametrize(("name", "hint"), [("acquired", ", did you mean 'acquire'?"), ("qqqqq", "")])
+@pytest.mark.parametrize("name, hint", [("acquired", ", did you mean 'acquire'?"), ("qqqqq", "")])
 def test_nearest_hints_only_at_similar_names(name, hint):
     """A hint is given where a name is similar, and none otherwise."""
     assert nearest(name, OPERATIONS) == hint

@@ -1,4 +1,4 @@
-"""Binding a manager, by its audited names or as an `Adapter`, and calling it the one way."""
+"""Binding a manager by its audited names, and calling it the one way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from pytest_keyconform.adapters.base import Adapter, Lease
+from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.adapters.connection import connect
 from pytest_keyconform.errors import TargetError, Unsupported
 from pytest_keyconform.operation import Claims
@@ -111,7 +111,7 @@ def ask(manager, name, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("manager", "name", "arguments", "answer"),
+    "manager, name, arguments, answer",
     [
         (Old(), "acquire", {"model": "m1", "pool": "regular"}, ("working", "m1")),
         (Old(), "acquire", {"model": "m1", "pool": "vertex"}, ("vertex working",)),
@@ -173,7 +173,7 @@ def test_both_pools_are_reset_where_both_can_be():
 
 
 @pytest.mark.parametrize(
-    ("manager", "name", "arguments", "why"),
+    "manager, name, arguments, why",
     [
         (Old(), "record", {"lease": "k1"}, "no record"),
         (Old(), "reset", {"key": "v1"}, "no reset for the vertex pool"),
@@ -246,9 +246,11 @@ def test_the_provider_is_found_in_the_module_of_the_factory():
 def test_a_lone_get_key_is_no_audited_surface():
     """`get_key` alone is too common a name to guess by: the message says what was found and what is missing."""
     manager = types.SimpleNamespace(get_key=lambda model_name: "k")
-    with pytest.raises(TargetError, match=r"found get_key, missing a report or status \(update_usage, .*Adapter subclass"):
+    with pytest.raises(
+        TargetError, match=r"found get_key, missing a report or status \(update_usage, .*Adapter subclass"
+    ):
         connect(manager, POOL)
-    with pytest.raises(TargetError, match="found none of its methods, missing an acquire .* and a report"):
+    with pytest.raises(TargetError, match=r"found none of its methods, missing an acquire .* and a report"):
         connect(object(), POOL)
 
 
@@ -259,7 +261,7 @@ def test_a_method_that_cannot_be_called_is_no_part_of_the_surface():
         def get_key(self, model_name, *, tenant):
             return tenant
 
-    with pytest.raises(TargetError, match="missing an acquire .*; get_key: its parameter 'tenant' is none"):
+    with pytest.raises(TargetError, match=r"missing an acquire .*; get_key: its parameter 'tenant' is none"):
         connect(Manager(), POOL)
 
 
@@ -272,74 +274,3 @@ def test_an_attribute_that_raises_is_not_there():
             raise RuntimeError
 
     assert "state" not in connect(Manager(), POOL).claims.operations
-
-
-class Mine(Adapter):
-    def acquire(self, model, pool):
-        return Lease(f"{pool}:{model}", handle=7)
-
-    def release(self, lease):
-        return lease
-
-    def record(self, lease, tokens=0) -> None:
-        return (lease, tokens)
-
-    def usage(self, key, model, pool):
-        return (key, model, pool)
-
-    def reset(self, key, **rest):
-        return (key, rest)
-
-    def random_key(self):
-        return "k1"
-
-    async def status(self):
-        return {}
-
-
-def test_an_adapter_is_called_by_the_names_of_the_design():
-    """An adapter gets leases as it answered them, plain keys where it takes a key, and a pool if it needs one."""
-    connection = connect(Mine(POOL), POOL)
-    lease = Lease("k1", handle=object())
-    assert connection.invoke("acquire", {"model": None}) == Lease("regular:None", handle=7)
-    assert connection.invoke("release", {"lease": lease}) is lease
-    assert connection.invoke("record", {"lease": "k1", "tokens": 5, "model": "m"}) == (Lease("k1"), 5)
-    assert connection.invoke("usage", {"key": lease, "model": "m", "pool": "vertex"}) == ("k1", "m", "vertex")
-    assert connection.invoke("reset", {"key": "k1"}) == ("k1", {})
-
-
-def test_an_adapter_claims_what_its_signatures_name():
-    """An operation without a pool is about the regular one; one that acts on a key reaches where acquire does."""
-    claims = connect(Mine(POOL), POOL).claims
-    assert claims.forms("record", "vertex") == ()
-    assert claims.forms("status")[0].is_async
-    assert claims.forms("random_key", "vertex") == ()
-    assert claims.forms("release")[0].pools == BOTH
-    assert not claims.answers("record")
-    assert claims.takes("acquire", "model", "pool")
-    assert not claims.takes("record", "model")
-    assert not claims.takes("record", "outcome")
-    assert "fail" not in claims.operations
-
-
-def test_an_adapter_for_one_pool_acts_on_keys_of_that_pool_alone():
-    """Where acquire knows no pool, releases and resets are about the regular one."""
-
-    class One(Adapter):
-        def acquire(self):
-            return ""
-
-        def release(self, lease):
-            return lease
-
-    assert connect(One(POOL), POOL).claims.forms("release")[0].pools == {"regular"}
-
-
-def test_an_adapter_without_operations_is_no_target():
-    """An adapter that claims nothing cannot be judged, and says so."""
-
-    class Nothing(Adapter):
-        pass
-
-    with pytest.raises(TargetError, match="Nothing is an Adapter without an operation"):
-        connect(Nothing(POOL), POOL)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import collections.abc
+import asyncio  # noqa: TC003 - annotations are evaluated
+import collections.abc  # noqa: TC003 - likewise
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Coroutine
@@ -46,7 +46,7 @@ def test_arguments_go_by_name_those_the_signature_takes():
 
 
 @pytest.mark.parametrize(
-    ("outcome", "passed"),
+    "outcome, passed",
     [
         ("success", {"error": False, "error_type": None}),
         ("quota", {"error": True, "error_type": "429"}),
@@ -154,7 +154,7 @@ def test_a_usage_that_names_no_pool_is_about_the_regular_one():
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "pool", "passed"),
+    "name, arguments, pool, passed",
     [
         ("handle_api_failure", {"lease": "k", "model": "m", "retries": 2, "status": 429}, "regular", ("k", "m", 2)),
         ("handle_api_failure", {"lease": "k", "model": None, "retries": 0}, "regular", ("k", None, 0)),
@@ -223,7 +223,7 @@ def test_coats_of_a_coroutine_function_are_seen_through():
 
 
 @pytest.mark.parametrize(
-    ("annotation", "text"),
+    "annotation, text",
     [
         (None, "None"),
         ("None", "None"),

@@ -110,7 +110,7 @@ class _Model(BaseModel):
 
 
 @pytest.mark.parametrize(
-    ("value", "name"),
+    "value, name",
     [
         ({canary("key-1")}, "set"),
         (frozenset(), "frozenset"),

@@ -18,4 +18,5 @@ def stub(pytester, monkeypatch):
     def run(*arguments):
         return pytester.runpytest_subprocess("-p", "stub_judge", *arguments, timeout=120)
 
+    run.path = pytester.path
     return run

@@ -31,30 +31,26 @@ class Bounded:
         self._tree = Tree() if tree is None else tree
         self._plan = Schedule()
         self._course = Course(self._plan)
-        self._closed = True
         self._reached: dict[Base, list[Schedule]] = {base: [] for base in Base}
         self._plans = self._level({base: [] for base in Base})
 
     @property
     def exhausted(self) -> bool:
         """Whether every order of the program was tried."""
-        self._close()
         return self._tree.exhausted
 
     @property
     def steady(self) -> bool:
         """Whether the same choices always led to the same choice points; else a replay may go another way."""
-        self._close()
         return self._tree.steady
 
     def begin(self) -> bool:
         """Prepare the next execution; False: every order, or every one within the bound, was tried."""
-        self._close()
         while not self._tree.exhausted:
             plan = next(self._plans, None)
             if plan is not None:
                 if not self._tree.walk(plan)[1]:
-                    self._plan, self._course, self._closed = plan, Course(plan), False
+                    self._plan, self._course = plan, Course(plan, self._tree.begin())
                     return True
             elif not self._deepen():
                 return False
@@ -67,11 +63,6 @@ class Bounded:
     def schedule(self) -> Schedule:
         """Answer the schedule of the execution just run, without deviations that it did not live to see."""
         return written(self._course.log, self._plan.base, self._plan.fair_from)
-
-    def _close(self) -> None:
-        if not self._closed:
-            self._tree.add(self._course.log)
-            self._closed = True
 
     def _deepen(self) -> bool:
         if self.bound == self.last or not any(self._reached.values()):

@@ -40,8 +40,8 @@ class Course:
 
     __slots__ = ("_fair", "_moves", "_run", "diverged", "log")
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.log: list[Choice] = []
+    def __init__(self, schedule: Schedule, log: list[Choice] | None = None) -> None:
+        self.log: list[Choice] = [] if log is None else log
         self.diverged = False
         self._moves = dict(schedule.deviations)
         self._run = schedule.base is Base.RUN
@@ -68,9 +68,7 @@ def written(log: Sequence[Choice], base: Base, fair_from: int | None = None) -> 
         for point, choice in enumerate(log)
         if choice.chosen != default(base, fair, point, choice.current)
     )
-    if len(log) > FAIR_AT and fair_from is None:
-        fair_from = FAIR_AT
-    return Schedule(base=base, deviations=deviations, fair_from=fair_from)
+    return Schedule(base=base, deviations=deviations, fair_from=fair if fair < len(log) else None)
 
 
 def shortest(log: Sequence[Choice], fair_from: int | None = None) -> Schedule:

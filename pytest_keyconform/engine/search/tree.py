@@ -32,54 +32,72 @@ _LEAF = _Leaf()
 class Tree:
     """Each node is a choice point, each branch one of the tasks that could run there.
 
-    ``steady`` is False once the same choices led to different choice points: the program depends on something
-    besides the schedule. ``nodes`` counts the choice points.
+    ``longest`` is the number of choice points of the longest execution.
     """
 
     def __init__(self) -> None:
-        self.steady = True
-        self.nodes = 0
-        self._cut = False
+        self.longest = 0
+        self._nodes = 0
         self._open = 1  # branches that nobody took
+        self._cut = False  # something was left out
+        self._steady = True
+        self._log: list[Choice] | None = None
         self._root: list[_Node | _Leaf | None] = [None]
 
     @property
     def exhausted(self) -> bool:
         """Whether every order was tried."""
-        return self._open == 0 and self.steady and not self._cut
+        self._settle()
+        return self._open == 0 and self._steady and not self._cut
 
-    def add(self, log: Sequence[Choice]) -> None:
-        """Take in the choices of one execution."""
-        if len(log) > FAIR_AT:
-            self._cut = True
+    @property
+    def steady(self) -> bool:
+        """Whether the same choices always led to the same choice points.
+
+        If not, the program depends on something besides the schedule, and a replay may go another way.
+        """
+        self._settle()
+        return self._steady
+
+    def begin(self) -> list[Choice]:
+        """Answer the log of the next execution, empty; it is taken in once that execution is over."""
+        self._settle()
+        self._log = []
+        return self._log
+
+    def _settle(self) -> None:
+        if self._log is not None:
+            log, self._log = self._log, None
+            self.longest = max(self.longest, min(len(log), FAIR_AT))
+            self._cut = self._cut or len(log) > FAIR_AT
+            self._add(log[:FAIR_AT])
+
+    def _add(self, log: Sequence[Choice]) -> None:
         branches, index = self._root, 0
-        for choice in log[:FAIR_AT]:
+        for choice in log:
             node = branches[index]
             if node is None:
-                if self.nodes >= MOST_NODES:
+                if self._nodes >= MOST_NODES:
                     self._cut = True
                     return
                 branches[index] = node = _Node(choice)
-                self.nodes += 1
+                self._nodes += 1
                 self._open += choice.width - 1
             elif isinstance(node, _Leaf) or len(node.children) != choice.width:
-                self.steady = False
+                self._steady = False
                 return
             branches, index = node.children, choice.chosen
-        self._end(branches, index)
-
-    def _end(self, branches: list[_Node | _Leaf | None], index: int) -> None:
         if branches[index] is None:
             branches[index] = _LEAF
             self._open -= 1
-        elif not isinstance(branches[index], _Leaf):
-            self.steady = False
+        self._steady = self._steady and isinstance(branches[index], _Leaf)
 
     def walk(self, schedule: Schedule) -> tuple[list[Choice], bool]:
         """Answer the choices that a schedule would make, and whether they were all made before.
 
         The list ends where nobody has been.
         """
+        self._settle()
         moves = dict(schedule.deviations)
         fair = FAIR_AT if schedule.fair_from is None else schedule.fair_from
         path: list[Choice] = []

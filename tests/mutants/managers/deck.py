@@ -1,4 +1,4 @@
-"""What `PoorManager` deals from: mutable cards, one for each key, in orders that a served key goes to the end of."""
+"""What `PoorManager` deals from: mutable cards, one for each key, in the order they are to be served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`PoorManager`: asynchronous by signature alone. No method suspends, so each one is atomic without a lock."""
+"""`PoorManager`: asynchronous by signature alone; no method suspends, so each is atomic without a lock."""
 
 from __future__ import annotations
 
