@@ -130,5 +130,5 @@ def ini(config: pytest.Config, name: str) -> Any:  # noqa: ANN401  # an ini key 
     """Answer an ini key; one of the wrong type is the user's error."""
     try:
         return config.getini(name)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, pytest.UsageError) as error:
         raise pytest.UsageError(f"{config.inipath}: {name}: {error}") from None

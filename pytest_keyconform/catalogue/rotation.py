@@ -172,6 +172,15 @@ class NoneStarved(Invariant):
             elif not self._harmless(moment):
                 run = []
 
+    def _even(self, start: Moment) -> bool:
+        """Tell whether a round begins from equal usage, where the choice depends on usage."""
+        if self.policies.selection not in ("least-used", "most-left"):
+            return True
+        cells = [(start.pool, key, start.cell[2]) for key in start.state.members[start.pool]]
+        used = [(start.state.spent.get(cell, ()), len(start.state.reserved.get(cell, ()))) for cell in cells]
+        loads = {(len(rows), sum(row.tokens.low for row in rows), reserved) for rows, reserved in used}
+        return len(loads) == 1
+
     def _continues(self, before: Moment, now: Moment) -> bool:
         same = before.cell[0] == now.cell[0] and before.cell[2] == now.cell[2]
         return same and self._usable(before) == self._usable(now)
@@ -188,12 +197,10 @@ class NoneStarved(Invariant):
         return {key: moment.oracle.usable(moment.state, (moment.pool, key, name), now) for key in keys}
 
     def _starved(self, run: list[Moment]) -> Iterator[Violation]:
-        usable = self._usable(run[0])
+        usable = run[0].servable()
         size = len(usable)
         needed = 40 * size if self.policies.selection == "random" else size
-        if self.policies.selection in ("least-used", "most-left"):
-            needed += size  # a call before the round may have counted for a key
-        if len(run) < needed:
+        if len(run) < needed or not self._even(run[-needed]):
             return
         served = {moment.value for moment in run[-needed:]}
         for key, truth in usable.items():
@@ -258,4 +265,16 @@ class RandomKeyValid(Invariant):
         """Refuse a key that is out, or exhausted for the model that was named."""
         if moment.name != "random_key":
             return None
-        return unusable_served(moment) or nothing_served(moment)
+        if self.claims.takes("random_key", "model"):
+            return unusable_served(moment) or nothing_served(moment)
+        return self._invalid(moment)
+
+    def _invalid(self, moment: Moment) -> Refusal | None:
+        """Refuse a key that is out, where no model can be named: marks and quotas of models do not matter then."""
+        oracle, now = moment.oracle, moment.operation.at
+        keys = moment.state.members[moment.pool]
+        valid = {key: oracle.valid(moment.state, (moment.pool, key), now) for key in keys}
+        fit = [key for key, truth in valid.items() if truth is Tri.YES]
+        if moment.served is None or valid[moment.served] is not Tri.NO or not fit:
+            return None
+        return moment.refusal(f"a valid key: {', '.join(fit)}", "random_key serves an unusable key")

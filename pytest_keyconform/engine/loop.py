@@ -169,15 +169,14 @@ class ControlledLoop(Callbacks):
 
     def _chosen(self, choose: Chooser) -> int:
         keys = [handle.key for handle in self.ready]
-        places: Sequence[int] = range(len(keys))
-        if keys.count(-1) > 1:
-            # Callbacks of no task keep their order, as asyncio promises: only the first of them is offered.
-            first = keys.index(-1)
-            places = [place for place in places if keys[place] >= 0 or place == first]
-            keys = [keys[place] for place in places]
-        if len(keys) == 1:
-            return places[0]
-        return places[choose(keys, keys.index(self._last) if self._last in keys else None)]
+        if keys.count(-1) <= 1:
+            return choose(keys, keys.index(self._last) if self._last in keys else None)
+        # Callbacks of no task keep their order, as asyncio promises: only the first of them is offered.
+        first = keys.index(-1)
+        places = [place for place, key in enumerate(keys) if key >= 0 or place == first]
+        keys = [keys[place] for place in places]
+        current = keys.index(self._last) if self._last in keys else None
+        return places[choose(keys, current)] if len(keys) > 1 else first
 
     def _pass_time(self) -> None:
         """Make due timers ready; where nothing is ready, let time pass until one is due."""
@@ -218,8 +217,9 @@ class ControlledLoop(Callbacks):
         self._quiet, self.observer, self.exploring = True, None, False
         for _ in range(3):  # who catches a cancellation and goes on is cancelled again
             left = [task for task in self._tasks if not task.done()]
-            if left:
-                self._cancel(left)
+            if not left:
+                break
+            self._cancel(left)
         if self._asyncgens:
             self._end(self.create_task(self.shutdown_asyncgens()).done)
         for task in self._tasks:

@@ -33,7 +33,10 @@ class Choice(Protocol):
     """The order of the keys that are thought to be usable."""
 
     def add(self, state: KeyState, now: float) -> None:
-        """Add a key that was served or came back: its turn is after the others."""
+        """Add a new key, or one that was served: its turn is after the others."""
+
+    def rejoin(self, state: KeyState, now: float) -> None:
+        """Add a key that came back: it missed its turn, and has it before keys that were served since."""
 
     def pop(self, now: float) -> KeyState | None:
         """Remove and return the key whose turn it is."""
@@ -46,11 +49,15 @@ class Choice(Protocol):
 
 
 class Rotation:
-    """Round-robin: the key served longest ago (004-1)."""
+    """Round-robin: the key served longest ago (004-1).
 
-    __slots__ = ("_ring",)
+    A key that came back goes before the ring. It cannot push in: to be out at its turn it has to wait for it.
+    """
+
+    __slots__ = ("_back", "_ring")
 
     def __init__(self) -> None:
+        self._back: deque[KeyState] = deque()
         self._ring: deque[KeyState] = deque()
 
     def add(self, state: KeyState, now: float) -> None:
@@ -58,12 +65,18 @@ class Rotation:
         self._ring.append(state)
 
     def pop(self, now: float) -> KeyState | None:
-        """Take from its head."""
+        """Take who came back, else the head of the ring."""
+        if self._back:
+            return self._back.popleft()
         return self._ring.popleft() if self._ring else None
 
+    def rejoin(self, state: KeyState, now: float) -> None:
+        """Line up before the ring."""
+        self._back.append(state)
+
     def unpop(self, state: KeyState, now: float) -> None:
-        """Put back at its head."""
-        self._ring.appendleft(state)
+        """Put back before all others."""
+        self._back.appendleft(state)
 
     def touch(self, state: KeyState, now: float) -> None:
         """Ignore usage."""
@@ -89,9 +102,13 @@ class Lottery:
         self._keys[drawn], self._keys[-1] = self._keys[-1], self._keys[drawn]
         return self._keys.pop()
 
+    def rejoin(self, state: KeyState, now: float) -> None:
+        """Add to the draw."""
+        self._keys.append(state)
+
     def unpop(self, state: KeyState, now: float) -> None:
         """Put back into the draw."""
-        self.add(state, now)
+        self._keys.append(state)
 
     def touch(self, state: KeyState, now: float) -> None:
         """Ignore usage."""
@@ -136,6 +153,10 @@ class Ranking:
             del self._entries[state]
             return state
         return None
+
+    def rejoin(self, state: KeyState, now: float) -> None:
+        """Rank it by when it was served last."""
+        self._push(state, now)
 
     def unpop(self, state: KeyState, now: float) -> None:
         """Rank it where it was."""
@@ -211,7 +232,7 @@ class Queue:
         """Hear that something happened to a key: it may be usable, or its rank another."""
         if state in self._parked:
             del self._parked[state]
-            self._choice.add(state, now)
+            self._choice.rejoin(state, now)
         else:
             self._choice.touch(state, now)
 

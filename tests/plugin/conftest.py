@@ -9,14 +9,18 @@ STUB = Path(__file__).with_name("stub_judge.txt").read_text(encoding="utf-8")
 
 @pytest.fixture
 def stub(pytester, monkeypatch):
-    """Answer a function that runs pytest in a child process, judging with the stub."""
+    """Answer a function that runs pytest, judging with the stub; with ``child`` in a process of its own."""
     pytester.makepyfile(stub_judge=STUB)
+    pytester.syspathinsert()
     monkeypatch.setenv("PYTHONPATH", str(pytester.path), prepend=":")
     for name in ("KEYCONFORM_TARGET", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*arguments):
-        return pytester.runpytest_subprocess("-p", "stub_judge", *arguments, timeout=120)
+    def run(*arguments, child=False):
+        plugins = ("-p", "stub_judge")
+        if child:
+            return pytester.runpytest_subprocess(*plugins, *arguments, timeout=120)
+        return pytester.runpytest_inprocess(*plugins, *arguments)
 
     run.path = pytester.path
     return run

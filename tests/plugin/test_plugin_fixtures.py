@@ -40,7 +40,7 @@ def run(pytester, monkeypatch):
 
 
 def _installed():
-    from importlib.metadata import entry_points  # noqa: PLC0415  # nobody else needs it
+    from importlib.metadata import entry_points  # nobody else needs it
 
     return any(point.name == "keyconform" for point in entry_points(group="pytest11"))
 

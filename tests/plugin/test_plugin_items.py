@@ -194,13 +194,13 @@ def test_more_invariants_by_hook(stub, pytester):
 def test_a_run_out_of_time_begins_no_more(stub):
     """Once --keyconform-max-time is over, what is left is inconclusive."""
     result = stub("--keyconform=ok", "--keyconform-only", "--keyconform-max-time=0.000001")
-    result.assert_outcomes(failed=4)
+    result.assert_outcomes(failed=3, xfailed=1)
     result.stdout.fnmatch_lines(["  not judged: the whole run may take 1e-06 s"])
 
 
 def test_an_interrupt_leaves_a_report(stub):
     """After Ctrl-C the report holds what was judged, and is partial."""
-    result = stub("--keyconform=interrupts", "--keyconform-only", "--keyconform-report=json:r.json")
+    result = stub("--keyconform=interrupts", "--keyconform-only", "--keyconform-report=json:r.json", child=True)
     assert result.ret == 2
     report = json.loads((stub.path / "r.json").read_text(encoding="utf-8"))
     assert ([one["id"] for one in report["invariants"]], report["verdict"]) == (["ACQ01"], "partial")

@@ -106,8 +106,8 @@ class Bounded:
         path, _ = self._tree.walk(plan)
         first = plan.deviations[-1][0] + 1 if plan.deviations else 0
         for point in range(first, len(path)):
-            choice = path[point]
-            if free == (plan.base is Base.RUN and choice.current < 0):
-                for index in range(choice.width):
-                    if index != choice.chosen:
-                        yield replace(plan, deviations=(*plan.deviations, (point, index)))
+            chosen, width, current = path[point]
+            if free == (plan.base is Base.RUN and current < 0):
+                for index in range(width):
+                    if index != chosen:
+                        yield Schedule(base=plan.base, deviations=(*plan.deviations, (point, index)))

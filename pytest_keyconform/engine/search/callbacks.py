@@ -26,6 +26,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+_TASKS: tuple[type, ...] = (asyncio.Task, asyncio.tasks._PyTask)  # type: ignore[attr-defined] # noqa: SLF001 - eager and pure ones
+
+
 class NeedsRealLoop(BaseException):  # no Exception: a backend must not take it for a failed connection
     """The backend called what only an operating system answers; ``call`` is its name."""
 
@@ -152,7 +155,7 @@ class Callbacks(_AnyLoop):
 
     def _key_of(self, owner: object) -> int:
         """Answer the number of a task, in the order of their first getting ready; -1 for anything else."""
-        if not (asyncio.isfuture(owner) and hasattr(owner, "get_coro")):
+        if not isinstance(owner, _TASKS):
             return -1
         key = self._keys.get(id(owner))
         if key is None:

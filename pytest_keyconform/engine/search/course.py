@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_keyconform.schedule import Base, Schedule
 
@@ -15,20 +15,9 @@ if TYPE_CHECKING:
 FAIR_AT = 1000
 
 
-class Choice(NamedTuple):
-    """What happened at a choice point.
-
-    The index of the one that ran, how many were ready, the index of the one that ran before (-1: it blocked).
-    """
-
-    chosen: int
-    width: int
-    current: int
-
-
-def default(base: Base, fair_from: int, point: int, current: int) -> int:
-    """Answer what a base policy runs at a choice point."""
-    return current if base is Base.RUN and current >= 0 and point < fair_from else 0
+# What happened at a choice point: the index of the one that ran, how many were ready, and the index of the one that
+# ran before (-1: it blocked). A plain tuple, since one is made for every choice.
+Choice: TypeAlias = tuple[int, int, int]
 
 
 class Course:
@@ -56,17 +45,18 @@ class Course:
         elif index >= width:
             self.diverged = True
             index = width - 1
-        self.log.append(Choice(index, width, -1 if current is None else current))
+        self.log.append((index, width, -1 if current is None else current))
         return index
 
 
 def written(log: Sequence[Choice], base: Base, fair_from: int | None = None) -> Schedule:
     """Write the choices down as deviations from a base."""
     fair = FAIR_AT if fair_from is None else fair_from
+    running = fair if base is Base.RUN else 0  # up to here the current task goes on
     deviations = tuple(
-        (point, choice.chosen)
-        for point, choice in enumerate(log)
-        if choice.chosen != default(base, fair, point, choice.current)
+        (point, chosen)
+        for point, (chosen, _, current) in enumerate(log)
+        if chosen != (current if point < running and current >= 0 else 0)
     )
     return Schedule(base=base, deviations=deviations, fair_from=fair if fair < len(log) else None)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from pytest_keyconform.engine.search.course import FAIR_AT, Choice, shortest
+from pytest_keyconform.engine.search.course import FAIR_AT, shortest
 from pytest_keyconform.engine.search.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_keyconform.engine.search.course import Choice
     from pytest_keyconform.schedule import Schedule
 
 
@@ -51,7 +52,7 @@ class PriorityWalk:
             self._lowest -= 1.0
             self._priorities[ready[index]] = self._lowest
             index = self._highest(ready)
-        self._log.append(Choice(index, len(ready), -1 if current is None else current))
+        self._log.append((index, len(ready), -1 if current is None else current))
         return index
 
     def schedule(self) -> Schedule:

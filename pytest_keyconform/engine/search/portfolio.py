@@ -31,7 +31,8 @@ class Portfolio:
         self._left = budget
         self._tree = Tree()
         self._bounded = Bounded(tree=self._tree)
-        self._walks = cycle((RandomWalk(seed, tree=self._tree), PriorityWalk(seed, tree=self._tree)))
+        walks: tuple[Scheduler, ...] = RandomWalk(seed, tree=self._tree), PriorityWalk(seed, tree=self._tree)
+        self._walks = cycle(walks)
         self._used: Scheduler = self._bounded
         self._begun = self._parts()
 

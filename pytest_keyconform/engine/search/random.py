@@ -5,12 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from pytest_keyconform.engine.search.course import FAIR_AT, Choice, shortest
+from pytest_keyconform.engine.search.course import FAIR_AT, shortest
 from pytest_keyconform.engine.search.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_keyconform.engine.search.course import Choice
     from pytest_keyconform.schedule import Schedule
 
 
@@ -40,7 +41,7 @@ class RandomWalk:
         """Answer a random index, or in the tail the first."""
         width = len(ready)
         index = int(self._random.random() * width) if len(self._log) < self._fair else 0
-        self._log.append(Choice(index, width, -1 if current is None else current))
+        self._log.append((index, width, -1 if current is None else current))
         return index
 
     def schedule(self) -> Schedule:

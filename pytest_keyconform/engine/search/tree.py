@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_keyconform.engine.search.course import FAIR_AT, Choice, default
+from pytest_keyconform.engine.search.course import FAIR_AT
+from pytest_keyconform.schedule import Base
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_keyconform.engine.search.course import Choice
     from pytest_keyconform.schedule import Schedule
 
 MOST_NODES = 400_000  # some 100 MB; beyond it orders are still tried, but nobody may say that all were
@@ -17,9 +19,9 @@ MOST_NODES = 400_000  # some 100 MB; beyond it orders are still tried, but nobod
 class _Node:
     __slots__ = ("children", "current")
 
-    def __init__(self, choice: Choice) -> None:
-        self.current = choice.current
-        self.children: list[_Node | _Leaf | None] = [None] * choice.width
+    def __init__(self, width: int, current: int) -> None:
+        self.current = current
+        self.children: list[_Node | _Leaf | None] = [None] * width
 
 
 class _Leaf:
@@ -74,19 +76,19 @@ class Tree:
 
     def _add(self, log: Sequence[Choice]) -> None:
         branches, index = self._root, 0
-        for choice in log:
+        for chosen, width, current in log:
             node = branches[index]
             if node is None:
                 if self._nodes >= MOST_NODES:
                     self._cut = True
                     return
-                branches[index] = node = _Node(choice)
+                branches[index] = node = _Node(width, current)
                 self._nodes += 1
-                self._open += choice.width - 1
-            elif isinstance(node, _Leaf) or len(node.children) != choice.width:
+                self._open += width - 1
+            elif isinstance(node, _Leaf) or len(node.children) != width:
                 self._steady = False
                 return
-            branches, index = node.children, choice.chosen
+            branches, index = node.children, chosen
         if branches[index] is None:
             branches[index] = _LEAF
             self._open -= 1
@@ -100,11 +102,15 @@ class Tree:
         self._settle()
         moves = dict(schedule.deviations)
         fair = FAIR_AT if schedule.fair_from is None else schedule.fair_from
+        running = fair if schedule.base is Base.RUN else 0  # up to here the current task goes on
         path: list[Choice] = []
-        node = self._root[0]
+        node, point = self._root[0], 0
         while isinstance(node, _Node):
-            point, width = len(path), len(node.children)
-            index = min(moves.get(point, default(schedule.base, fair, point, node.current)), width - 1)
-            path.append(Choice(index, width, node.current))
-            node = node.children[index]
+            children, current = node.children, node.current
+            index = moves.get(point, -1)
+            if index < 0:
+                index = current if point < running and current >= 0 else 0
+            path.append((index, len(children), current))
+            node = children[min(index, len(children) - 1)]
+            point += 1
         return path, isinstance(node, _Leaf)

@@ -47,9 +47,7 @@ class Ledger:
         if model in self._limits:
             return model
         stems = [
-            name
-            for name in self._limits
-            if model.startswith(name) and model[len(name) : len(name) + 1] in SEPARATORS
+            name for name in self._limits if model.startswith(name) and model[len(name) : len(name) + 1] in SEPARATORS
         ]
         return max(stems, key=len, default=model)
 

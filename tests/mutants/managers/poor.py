@@ -68,11 +68,7 @@ class PoorManager:
 
     def _below(self, meter, model):
         limits = self._settings.limits.get(model)
-        pairs = (
-            ()
-            if limits is None
-            else ((meter.rpm, limits.rpm), (meter.tpm, limits.tpm), (meter.rpd, limits.rpd))
-        )
+        pairs = () if limits is None else ((meter.rpm, limits.rpm), (meter.tpm, limits.tpm), (meter.rpd, limits.rpd))
         return all(limit is None or used < limit for used, limit in pairs)
 
     def _usable(self, card, model):

@@ -69,8 +69,7 @@ class Views:
             names = dict.fromkeys(self._limits)
             names.update({name[2]: None for name in await self._store.find("tally")})
             models = {
-                model: {f"{pool}_keys": await self._group(pool, model) for pool in (REGULAR, VERTEX)}
-                for model in names
+                model: {f"{pool}_keys": await self._group(pool, model) for pool in (REGULAR, VERTEX)} for model in names
             }
             keys = {*self._keys[REGULAR], *self._keys[VERTEX]}
         groups = [pools for model in models.values() for pools in model.values()]

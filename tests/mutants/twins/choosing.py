@@ -6,11 +6,12 @@ import random
 import time
 
 from managers.poor import NOTHING, WINDOW, PoorManager
+
 from pytest_keyconform import Policies
 
 
 class LeastUsed(PoorManager):
-    """Serves the key with the fewest calls under way, among those the least used one.
+    """Serves the key with the fewest calls, those under way included; among equals the one served longest ago.
 
     ``_under_way`` are the times at which keys were handed out and not reported since, by pool, key and model.
     """
@@ -30,8 +31,8 @@ class LeastUsed(PoorManager):
         self._under_way[vertex, key, model] = handed
         return handed
 
-    def _rank(self, card, model):
-        return self._meter(card, model).rpm
+    def _load(self, card, model, pending):
+        return self._meter(card, model).rpm + pending
 
     async def _deal(self, vertex, model, besides=None):
         vertex, cards = bool(vertex), self._decks[bool(vertex)].cards
@@ -39,7 +40,7 @@ class LeastUsed(PoorManager):
         def worth(card):
             pending = len(self._pending(vertex, card.key, model))
             stamp = self._stamps.get((vertex, card.key, model), 0)
-            return card.key == besides, pending, self._rank(card, model), stamp
+            return card.key == besides, self._load(card, model, pending), stamp
 
         usable = [card for card in cards.values() if self._usable(card, model)]
         if not usable:
@@ -47,7 +48,13 @@ class LeastUsed(PoorManager):
         key = min(usable, key=worth).key
         self._served += 1
         self._stamps[vertex, key, model] = self._served
-        self._under_way[vertex, key, model].append(time.monotonic())
+        return key
+
+    async def get_key(self, model_name=None, is_vertex_key=False):
+        key = await super().get_key(model_name, is_vertex_key)
+        if key != NOTHING:
+            name = bool(is_vertex_key), key, self._name(model_name)
+            self._under_way[name].append(time.monotonic())
         return key
 
     def _reported(self, vertex, key, model):
@@ -73,16 +80,13 @@ class MostLeft(LeastUsed):
 
     policies = Policies(selection="most-left")
 
-    def _rank(self, card, model):
+    def _load(self, card, model, pending):
         meter, limits = self._meter(card, model), self._settings.limits.get(model)
+        requests = meter.rpm + pending
         if limits is None:
-            return 0.0
-        shares = [
-            used / limit
-            for used, limit in ((meter.rpm, limits.rpm), (meter.tpm, limits.tpm), (meter.rpd, limits.rpd))
-            if limit
-        ]
-        return max(shares, default=0.0)
+            return requests
+        pairs = ((requests, limits.rpm), (meter.tpm, limits.tpm), (meter.rpd + pending, limits.rpd))
+        return max((used / limit for used, limit in pairs if limit), default=requests)
 
 
 class RandomChoice(PoorManager):

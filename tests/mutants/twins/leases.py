@@ -5,120 +5,123 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from pytest_keyconform import Adapter, Lease, Policies
+from managers.poor import NOTHING, PoorManager
 
-SENTINEL = ""
-OUT = ("auth",)
+from pytest_keyconform import Adapter, Lease, Policies, Usage
 
 
 class LeaseDesk(Adapter):
-    """Keys are held under a numbered ticket until it is given back.
+    """Keys are held under a numbered ticket until it is given back; books are kept by another object.
 
-    ``_holders`` maps pool and key to the ticket; ``_strikes`` and ``_out`` are what reports did to a key.
+    ``_holders`` maps vertex or not, and the key, to the ticket it is held under.
     """
 
-    policies = Policies(tenure="lease", counted_on="none")
+    policies = Policies(tenure="lease")
 
     def __init__(self, pool):
         super().__init__(pool)
-        self._keys = {
-            "regular": dict.fromkeys(pool.api_keys),
-            "vertex": dict.fromkeys(pool.vertex_api_keys),
-        }
+        self._books = PoorManager(pool)
         self._tickets = itertools.count(1)
         self._holders = {}
-        self._strikes = {}
-        self._out = set()
-        self._limited = set()
-
-    def _usable(self, pool, key, model):
-        gone = (pool, key) in self._out or (pool, key, model) in self._limited
-        return not gone and self._strikes.get((pool, key), 0) < self.pool.max_failures
 
     async def acquire(self, model, pool):
         await asyncio.sleep(0)
-        model = model or self.pool.default_model
-        for key in self._keys[pool]:
-            if (pool, key) not in self._holders and self._usable(pool, key, model):
-                self._keys[pool][key] = self._keys[pool].pop(key)
-                ticket = self._holders[pool, key] = next(self._tickets)
-                return Lease(key, handle=(pool, ticket))
-        return SENTINEL
+        vertex, model = pool == "vertex", self._books._name(model)
+        deck = self._books._decks[vertex]
+        for key in deck.order(model):
+            if (vertex, key) not in self._holders and self._books._usable(deck.cards[key], model):
+                deck.dealt(model, key)
+                ticket = self._holders[vertex, key] = next(self._tickets)
+                return Lease(key, handle=(vertex, ticket))
+        return NOTHING
 
     async def release(self, lease) -> None:
         await asyncio.sleep(0)
         self._give_back(lease)
 
     def _give_back(self, lease):
-        pool, ticket = lease.handle or (None, None)
-        if ticket is not None and self._holders.get((pool, lease.key)) == ticket:
-            del self._holders[pool, lease.key]
+        vertex, ticket = lease.handle or (False, None)
+        if ticket is not None and self._holders.get((vertex, lease.key)) == ticket:
+            del self._holders[vertex, lease.key]
 
-    async def fail(self, lease, pool, status) -> None:
+    async def record(self, lease, model, pool, tokens, outcome):
         await asyncio.sleep(0)
-        if lease.key not in self._keys[pool] or status in (400, 404, 413, 422):
-            return
-        if status in (401, 403):
-            self._out.add((pool, lease.key))
-        elif status != 429:
-            self._strikes[pool, lease.key] = self._strikes.get((pool, lease.key), 0) + 1
+        error_type = {"quota": "429", "auth": "permanent"}.get(outcome)
+        return await self._books.update_usage(
+            model, lease.key, pool == "vertex", tokens, outcome != "success", error_type
+        )
+
+    async def fail(self, lease, model, pool, status) -> None:
+        await asyncio.sleep(0)
+        card = self._books._card(pool == "vertex", lease.key)
+        if card is not None:
+            self._books._blame(card, self._books._name(model), status)
+
+    async def usage(self, key, model, pool):
+        card = self._books._card(pool == "vertex", key)
+        if card is None:
+            return None
+        meter = self._books._meter(card, self._books._name(model))
+        return Usage(rpm=meter.rpm, tpm=meter.tpm, rpd=meter.rpd)
 
     async def failures(self, key, pool):
-        return self._strikes.get((pool, key), 0)
+        card = self._books._card(pool == "vertex", key)
+        return card.strikes if card else 0
 
     async def is_valid(self, key, pool):
-        return key in self._keys[pool] and self._usable(pool, key, None)
+        card = self._books._card(pool == "vertex", key)
+        return card is not None and self._books._valid(card)
 
     async def reset(self, key):
-        known = [pool for pool, keys in self._keys.items() if key in keys]
-        for pool in known:
-            self._strikes.pop((pool, key), None)
-            self._out.discard((pool, key))
-        return bool(known)
+        return await self._books.reset_key_failure_count(key)
 
     async def status(self, pool):
-        groups = {"valid_keys": {}, "invalid_keys": {}}
-        for key in self._keys[pool]:
-            group = "valid_keys" if self._usable(pool, key, None) else "invalid_keys"
-            groups[group][key] = self._strikes.get((pool, key), 0)
-        return groups
+        return self._books._groups(pool == "vertex")
 
 
 class LeaseUntilReport(Adapter):
-    """A key is held until its call is reported, well or badly."""
+    """A key is held until its call is reported, well or badly; nothing but failures is counted."""
 
     policies = Policies(tenure="lease", release="on-report", counted_on="none")
 
     def __init__(self, pool):
         super().__init__(pool)
-        self._free = {"regular": list(dict.fromkeys(pool.api_keys)), "vertex": []}
-        self._free["vertex"] = list(dict.fromkeys(pool.vertex_api_keys))
-        self._known = {name: frozenset(keys) for name, keys in self._free.items()}
-        self._strikes = {}
+        self._strikes = {
+            "regular": dict.fromkeys(pool.api_keys, 0),
+            "vertex": dict.fromkeys(pool.vertex_api_keys, 0),
+        }
+        self._free = {name: list(keys) for name, keys in self._strikes.items()}
+        self._tickets = itertools.count(1)
+        self._held = {}
+
+    def _is_valid(self, pool, key):
+        return self._strikes[pool][key] < self.pool.max_failures
 
     async def acquire(self, pool):
         for key in self._free[pool]:
-            if self._strikes.get((pool, key), 0) < self.pool.max_failures:
+            if self._is_valid(pool, key):
                 self._free[pool].remove(key)
-                return Lease(key, handle=pool)
-        return SENTINEL
+                ticket = next(self._tickets)
+                self._held[ticket] = pool, key
+                return Lease(key, handle=ticket)
+        return NOTHING
 
-    def _end(self, pool, key):
-        if key in self._known[pool] and key not in self._free[pool]:
+    def _end(self, lease):
+        pool, key = self._held.pop(lease.handle, (None, None))
+        if pool is not None:
             self._free[pool].append(key)
 
     async def record(self, lease, pool):
-        self._end(pool, lease.key)
-        return lease.key in self._known[pool]
+        self._end(lease)
+        return lease.key in self._strikes[pool]
 
     async def fail(self, lease, pool) -> None:
-        if lease.key in self._known[pool]:
-            self._strikes[pool, lease.key] = self._strikes.get((pool, lease.key), 0) + 1
-        self._end(pool, lease.key)
+        if lease.key in self._strikes[pool]:
+            self._strikes[pool][lease.key] += 1
+        self._end(lease)
 
     async def status(self, pool):
         groups = {"valid_keys": {}, "invalid_keys": {}}
-        for key in sorted(self._known[pool]):
-            count = self._strikes.get((pool, key), 0)
-            groups["valid_keys" if count < self.pool.max_failures else "invalid_keys"][key] = count
+        for key, count in self._strikes[pool].items():
+            groups["valid_keys" if self._is_valid(pool, key) else "invalid_keys"][key] = count
         return groups

@@ -7,6 +7,7 @@ import contextlib
 import time
 
 from managers.poor import NOTHING, WINDOW, PoorManager
+
 from pytest_keyconform import Policies
 
 DEADLINE = 5.0
@@ -32,9 +33,7 @@ class ManyAwaits(PoorManager):
         self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
     ):
         await asyncio.sleep(0)
-        stored = await super().update_usage(
-            model_name, key_value, is_vertex_key, tokens_used, error, error_type
-        )
+        stored = await super().update_usage(model_name, key_value, is_vertex_key, tokens_used, error, error_type)
         await asyncio.sleep(0)
         return stored
 

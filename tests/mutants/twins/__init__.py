@@ -1,0 +1,62 @@
+"""Sound key managers of many kinds: no rule may accuse one of them."""
+
+from __future__ import annotations
+
+from managers.poor import PoorManager
+from managers.rich import RichManager
+
+from twins import choosing, declared, leases, recovering, shapes, waiting, wrapped
+
+TWINS = (
+    RichManager,
+    PoorManager,
+    waiting.ManyAwaits,
+    waiting.QueueWorker,
+    waiting.WindowTask,
+    waiting.Blocking,
+    choosing.LeastUsed,
+    choosing.MostLeft,
+    choosing.RandomChoice,
+    choosing.ByTimeStamp,
+    choosing.CountedOnAcquire,
+    leases.LeaseDesk,
+    leases.LeaseUntilReport,
+    declared.FallsBack,
+    declared.RaisesTyped,
+    declared.RaisesTypedRich,
+    declared.AnswersNone,
+    declared.OneFailureIsEnough,
+    declared.SuccessClears,
+    declared.RequestErrorsCount,
+    declared.ErrorsAreFree,
+    declared.RejectsUnknownModels,
+    declared.FallbackModel,
+    declared.RefusesUnknownKeys,
+    declared.RefusesSharedKeys,
+    declared.RefusesEmptyPools,
+    declared.ExactNames,
+    recovering.BackAfterSeconds,
+    recovering.BackAfterSteps,
+    recovering.BackNextDay,
+    recovering.BackByHand,
+    recovering.StrikesHeal,
+    recovering.Rolling,
+    recovering.Bucket,
+    shapes.VersionOne,
+    shapes.ThreadSafe,
+    shapes.OverSqlite,
+    shapes.Narrow,
+    wrapped.RecordsSilently,
+    wrapped.TellsRequestsOnly,
+    wrapped.Decorated,
+    wrapped.PassesOn,
+    wrapped.Slotted,
+    wrapped.Talkative,
+    wrapped.from_coroutine,
+    wrapped.from_context,
+    wrapped.from_async_context,
+)
+"""Every twin: a class or function that is a factory."""
+
+SYNCHRONOUS = (shapes.ThreadSafe, shapes.VersionOne)
+"""Those with plain methods, which threads may call at once."""
