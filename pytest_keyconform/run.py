@@ -72,7 +72,10 @@ class TargetRun:
         except UsageError as error:
             self.error = str(error)
             raise
-        except Exception as error:
+        except KeyboardInterrupt:
+            self.error = f"{self.target.name}: interrupted while it was opened"
+            raise
+        except (Exception, SystemExit) as error:
             self.error = _fault(error)
             raise UsageError(self.error) from error
         self._opened = True
@@ -137,7 +140,7 @@ class Judging:
         try:
             for run in self.targets.values():
                 run.start()
-        except UsageError:
+        except (UsageError, KeyboardInterrupt):
             self.write(run.report() for run in self.targets.values() if run.error is not None)
             raise
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.workload import Given
 
-_LABEL: Final = re.compile(r"(?:key|vertex|stranger|new|paid)-\d+")
+_LABEL: Final = re.compile(r"(?:key|vertex|stranger|new|paid)-\d+(?::\w+)?")
 _PREFIX: Final = "kc-"
 _LENGTH: Final = 36
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -27,9 +27,13 @@ _DEPTH: Final = 40
 
 @functools.cache
 def canary(label: str) -> str:
-    """Answer the canary key of a label: 39 characters, safe in a header, the same in every run."""
-    digest = hashlib.sha512(f"keyconform:{label}".encode()).digest()
-    return _PREFIX + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_LENGTH])
+    """Answer the canary key of a label: 39 characters, safe in a header, the same in every run.
+
+    A label with a colon, ``key-1:b``, stands for the key of ``key-1`` with ``:b`` behind it: a key that begins as another.
+    """
+    base, colon, more = label.partition(":")
+    digest = hashlib.sha512(f"keyconform:{base}".encode()).digest()
+    return _PREFIX + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_LENGTH]) + colon + more
 
 
 class Keyring:
@@ -90,7 +94,10 @@ class Keyring:
         key: a string that is none of ours is then cut after four characters.
         """
         if isinstance(value, str):
-            return self._conceal_text(str.__str__(value), key=key)
+            text = str.__str__(value)
+            if key and f"{value}" != text:  # a header would not get the key
+                return Opaque(type(value).__name__)
+            return self._conceal_text(text, key=key)
         return self._conceal(value, _DEPTH)
 
     def redact(self, text: str) -> str:

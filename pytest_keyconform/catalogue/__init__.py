@@ -6,15 +6,16 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from pytest_keyconform.catalogue.invariant import Invariant
 
 FAMILIES: Final = (
     "acquire",
     "rotation",
     "quota",
+    "accounts",
+    "configured",
     "exhaustion",
+    "empty",
     "unknown",
     "failure",
     "recovery",
@@ -37,7 +38,7 @@ def _all() -> tuple[type[Invariant], ...]:
         found += [
             k
             for k in vars(module).values()
-            if isinstance(k, type) and issubclass(k, Base) and k.__module__ == module.__name__
+            if isinstance(k, type) and issubclass(k, Base) and k.__module__ == module.__name__ and hasattr(k, "id")
         ]
     order = ["ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIVE"]
     return tuple(sorted(found, key=lambda k: (order.index(k.family()), k.id)))

@@ -135,6 +135,8 @@ class PoolOfTheKey(Invariant):
             )
             chance = (random_key(optional=True),) if own == "regular" else ()
             yield Workload(name=f"{own}-out", given=one_each, setup=(gone, *after, *chance))
+            before = (*self.taking("x", pool=other), *self.taking("y", pool=own))
+            yield Workload(name=f"{own}-then-out", given=one_each, setup=(*before, gone, *after))
         if self.policies.empty_pools == "warn":
             for own, given in (("regular", Given(regular=())), ("vertex", Given(vertex=()))):
                 asks = [*self.taking("a", pool=own), next_key(pool=own, optional=True)]

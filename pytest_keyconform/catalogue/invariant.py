@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pytest_keyconform.history import History
-    from pytest_keyconform.operation import Claims
+    from pytest_keyconform.operation import Claims, Form
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Step, Workload
 
@@ -71,9 +71,16 @@ class Moment:
     @property
     def answered(self) -> bool:
         """Whether an answer came that may be judged."""
-        claims = self.oracle.claims
-        known = self.name not in claims.operations or claims.answers(self.name, self.pool)
-        return isinstance(self.operation.response, Answered) and known
+        form = self.form
+        promised = form.answers if form else self.name not in self.oracle.claims.operations
+        return isinstance(self.operation.response, Answered) and promised
+
+    @property
+    def form(self) -> Form | None:
+        """The form that was called; None where the claims do not tell."""
+        wanted = self.operation.get("form")
+        forms = self.oracle.claims.forms(self.name, self.pool)
+        return next((form for form in forms if wanted in (None, form.name)), None)
 
     @property
     def value(self) -> Any:  # noqa: ANN401 - an answer can be anything; rules check its type
@@ -117,6 +124,7 @@ class Invariant(ABC):
     ``overlap`` tells that the promise is about calls that overlap: a synchronous backend needs threads for it.
     ``ends`` tells that a call that never ends breaks this promise.
     ``general`` tells that the rule may judge any history, generated ones too, not only those of its own workloads.
+    ``unhindered`` tells that the promise can be judged whatever calls raise.
     """
 
     id: ClassVar[str]
@@ -129,6 +137,7 @@ class Invariant(ABC):
     overlap: ClassVar[bool] = False
     ends: ClassVar[bool] = False
     general: ClassVar[bool] = False
+    unhindered: ClassVar[bool] = False
     CONFORMING: ClassVar[tuple[str, ...]]
     VIOLATING: ClassVar[tuple[str, ...]]
 
@@ -137,9 +146,11 @@ class Invariant(ABC):
         self.policies = policies
         self.claims = claims
 
-    def __init_subclass__(cls) -> None:
-        """Refuse an incomplete invariant when its class is made."""
+    def __init_subclass__(cls, *, shared: bool = False) -> None:
+        """Refuse an incomplete invariant when its class is made; a ``shared`` class is a base of some, and none itself."""
         super().__init_subclass__()
+        if shared:
+            return
         lacking = [name for name in ("id", "audits", "CONFORMING", "VIOLATING") if not getattr(cls, name, None)]
         prose = cls.__doc__ or ""
         lacking += [part for part in ("Why:", "How it breaks:", "Fix:") if part not in prose]

@@ -13,7 +13,8 @@
 
 Lines that begin with ``|`` and stand together overlap, one client each. An answer is a Python literal or a bare word;
 ``raises Name`` is an undeclared error, ``raises typed Name`` a declared one, ``pending`` a call that never came back,
-``skipped`` one the backend does not claim. A line ``noise unawaited: text`` is something that went wrong beside.
+``skipped`` one the backend does not claim; ``... -> answer after 5`` is a call that took 5 seconds;
+``<coroutine>`` an answer that is not plain. A line ``noise unawaited: text`` is something that went wrong beside.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pytest_keyconform.operation import (
     Claims,
     Form,
     Invocation,
+    Opaque,
     Operation,
     Phase,
     Raised,
@@ -109,11 +111,11 @@ class _Reader:
                 self.add(line, parallel=False)
 
     def add(self, line: str, *, parallel: bool) -> None:
-        match = re.fullmatch(r"(\w+)\((.*?)\)(?: -> (.*))?", line)
+        match = re.fullmatch(r"(\w+)\((.*?)\)(?: -> (.*?))?(?: after ([\d.]+))?", line)
         if match is None:
             message = "expected 'operation(name=value, ...) -> answer'"
             raise ValueError(message)
-        name, arguments, answer = match.groups()
+        name, arguments, answer, took = match.groups()
         invocation = Invocation(name, tuple((key, _value(text)) for key, text in _pairs(arguments, ",")))
         if name == "advance":
             self.now += float(str(invocation.get("seconds")))
@@ -128,14 +130,20 @@ class _Reader:
                 called=self._next(),
                 returned=None if response is None else self._next(),
                 at=self.now,
-                until=None if response is None else self.now,
+                until=None if response is None else self.now + float(took or 0),
                 client=len(self.group),
                 phase=Phase.PARALLEL if parallel else Phase.FINALE,
             )
         )
         self._overlap()
+        self.now += 0 if parallel else float(took or 0)
 
     def history(self) -> History:
+        if not self.operations or self.operations[0].name != "open":
+            opened = Operation(
+                invocation=Invocation("open"), response=Answered(None), called=-1, returned=0, at=0.0, until=0.0
+            )
+            self.operations.insert(0, opened)
         first = next((i for i, op in enumerate(self.operations) if op.phase is Phase.PARALLEL), 10**9)
         operations = tuple(
             replace(op, phase=Phase.SETUP) if op.phase is Phase.FINALE and index < first else op
@@ -165,7 +173,8 @@ def _value(text: str) -> object:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return text
+        opaque = re.fullmatch(r"<(\w+)>", text)
+        return Opaque(opaque.group(1)) if opaque else text
 
 
 def _response(text: str | None) -> Response | None:

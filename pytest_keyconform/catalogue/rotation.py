@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PAIR = Given(regular=("key-1", "key-2"))
 TRIO = Given()
 ENTRY_POINTS = ("acquire", "random_key")
-READS = ("usage", "failures", "is_valid", "status", "all_keys", "state", "health")
+READS = ("open", "close", "usage", "failures", "is_valid", "status", "all_keys", "state", "health")
 
 
 def _one(limit: Limits, *, keys: int = 2) -> Given:
@@ -136,10 +136,12 @@ class NoneStarved(Invariant):
         """A round on a fresh pool, with a key out, at a limit, marked, and after it came back."""
         limited = Given(limits=(("m1", Limits(rpm=20)), ("m2", Limits(rpm=20))), needs=frozenset({"limits"}))
         once = Given(limits=(("m1", Limits(rpm=1)), ("m2", Limits())), needs=frozenset({"limits"}))
+        struck = replace(TRIO, needs=frozenset({"max_failures"}))
         yield self._round("fresh", TRIO)
         yield self._round("vertex", TRIO, pool="vertex")
         yield self._round("reported", limited, reported=True)
         yield self._round("one-out", TRIO, fail("key-1", status=401))
+        yield self._round("one-struck", struck, fail("key-1", status=500))
         yield self._round("one-marked", TRIO, fail("key-2", status=429))
         yield self._round("one-back", TRIO, fail("key-3", status=401), *self.taking("x"), reset("key-3"))
         yield self._round("mark-over", TRIO, fail("key-1", status=429), *self.taking("x"), advance(61))

@@ -54,7 +54,7 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
         if operation.pending:
             why = "; ".join(map(str, history.blocked)) or str(operation.invocation)
             return Unjudged(f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01")
-        if operation.name != "open" and accident(operation, rule.policies):
+        if operation.name != "open" and not rule.unhindered and accident(operation, rule.policies):
             return Unjudged(f"{operation.invocation} {answer(operation)}")
         if isinstance(operation.response, Skipped):
             lacking = "" if operation.response.why == UNANSWERED else operation.name

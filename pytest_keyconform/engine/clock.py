@@ -191,8 +191,12 @@ class TimeFunction:
         return self._virtual(_active[-1], *arguments) if _active else self.real(*arguments)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Copy and pickle by reference, as builtins do."""
-        return getattr, (time, self.__name__)
+        """Copy and pickle by name, as builtins do."""
+        return _function_of_time, (self.__name__,)
+
+
+def _function_of_time(name: str) -> object:
+    return getattr(time, name)
 
 
 TIME_FUNCTIONS = {

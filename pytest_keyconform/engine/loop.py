@@ -7,19 +7,19 @@ import heapq
 import sys
 from _thread import _count, get_ident
 from asyncio import _get_running_loop, _set_running_loop
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from pytest_keyconform.engine.clock import MICROSECONDS
-from pytest_keyconform.engine.search.callbacks import Callbacks, NeedsRealLoop
+from pytest_keyconform.engine.search.callbacks import Callbacks
+from pytest_keyconform.engine.search.handles import NeedsRealLoop
 from pytest_keyconform.engine.search.waiting import Pending, pending, place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Chooser
-    from pytest_keyconform.engine.search.callbacks import Handle
 
 __all__ = ["ControlledLoop", "Deadlock", "Livelock", "NeedsRealLoop", "Pending", "Stuck"]
 
@@ -72,13 +72,15 @@ class ControlledLoop(Callbacks):
 
         Raises what ``main`` raises, `Deadlock` or `Livelock` if it cannot finish, and `NeedsRealLoop`.
         """
-        with self._entered():
+        outside = self._enter()
+        try:
+            task: asyncio.Task[T] = self.create_task(main, name="main")
+            result = self._finished(task, chooser)
+        finally:
             try:
-                task: asyncio.Task[T] = self.create_task(main, name="main")
-                result = self._finished(task, chooser)
-                self._note_unretrieved()
-            finally:
                 self._clear()
+            finally:
+                self._leave(*outside)
         return result
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
@@ -86,13 +88,19 @@ class ControlledLoop(Callbacks):
 
         Raises what it raises, `Deadlock`, `Livelock` and `NeedsRealLoop`.
         """
-        with self._entered():
+        outside = self._enter()
+        try:
             return self._finished(asyncio.ensure_future(cast("Awaitable[T]", future), loop=self), None)
+        finally:
+            self._leave(*outside)
 
     def run_forever(self) -> None:
         """Run until `stop` is called; raises `Deadlock` if there is nothing to run before that."""
-        with self._entered():
+        outside = self._enter()
+        try:
             self._drive(lambda: False, None, self.max_steps)
+        finally:
+            self._leave(*outside)
 
     def stop(self) -> None:
         """Stop after this round."""
@@ -112,23 +120,23 @@ class ControlledLoop(Callbacks):
             raise RuntimeError("Cannot close a running event loop")
         self._closed = True
         self.ready.clear()
+        self.keys.clear()
         self._timers.clear()
 
-    @contextmanager
-    def _entered(self) -> Iterator[None]:
+    def _enter(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
         if self._running or self._closed:
-            raise RuntimeError("This event loop is closed" if self._closed else "This event loop is already running")
-        outer, hooks = _get_running_loop(), sys.get_asyncgen_hooks()
+            raise RuntimeError(f"This event loop is {'closed' if self._closed else 'already running'}")
+        outside = _get_running_loop(), sys.get_asyncgen_hooks()
         self._running, self._stopping, self._quiet = True, False, False
         self._thread = get_ident()
-        try:
-            _set_running_loop(self)
-            sys.set_asyncgen_hooks(firstiter=self._asyncgens.add, finalizer=self._finalize)
-            yield
-        finally:
-            _set_running_loop(outer)
-            sys.set_asyncgen_hooks(*hooks)
-            self._running, self._quiet = False, True
+        _set_running_loop(self)
+        sys.set_asyncgen_hooks(firstiter=self._begun, finalizer=self._finalize)
+        return outside
+
+    def _leave(self, outer: asyncio.AbstractEventLoop | None, hooks: Any) -> None:  # noqa: ANN401 - of no public type
+        _set_running_loop(outer)
+        sys.set_asyncgen_hooks(*hooks)
+        self._running, self._quiet = False, True
 
     def _finished(self, task: asyncio.Future[T], chooser: Chooser | None) -> T:
         self._drive(task.done, chooser, self.max_steps)
@@ -139,49 +147,49 @@ class ControlledLoop(Callbacks):
         return task.result()
 
     def _drive(self, done: Callable[[], bool], choose: Chooser | None, limit: int) -> None:
-        """Run callbacks until ``done``, in rounds as asyncio does: timers are looked at once a round."""
-        ready, limit = self.ready, self.steps + limit
+        """Run callbacks until ``done``, in rounds as asyncio does; timers and the end are looked for between."""
+        limit += self.steps
         while not (done() or self._stopping):
-            if self._timers or not ready:
+            if self._timers or not self.ready:
                 self._pass_time()
-            for _ in range(len(ready)):
-                if not ready or done():  # what was ready may be cancelled meanwhile
-                    break
-                index = 0
-                if choose is not None and self.exploring and len(ready) > 1:
-                    index = self._chosen(choose)
-                self._step(ready.pop(index))
+            self._round(choose)
             if self.steps > limit:
                 raise Livelock(self.pending())
 
-    def _step(self, handle: Handle) -> None:
-        self.steps += 1
-        if handle.key >= 0:
-            self._last = handle.key
-        try:
-            handle.context.run(handle.callback, *handle.arguments)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as asyncio does; no task's own
-            message = f"Exception in callback {handle.callback!r}"
-            self.call_exception_handler({"message": message, "exception": error, "handle": handle})
-        if self.observer is not None and handle.key >= 0:
-            task = self._tasks[handle.key]
-            self.observer(task, *place(task))
+    def _round(self, choose: Chooser | None) -> None:
+        """Run as many callbacks as are ready now. Written for speed: this is most of the time of a search."""
+        ready, keys, observer = self.ready, self.keys, self.observer
+        self.steps += len(ready)
+        for _ in range(len(ready)):
+            index = self._chosen(choose) if choose is not None and len(ready) > 1 and self.exploring else 0
+            handle, key = ready.pop(index), keys.pop(index)
+            if key >= 0:
+                self._last = key
+            try:
+                handle.context.run(handle.callback, *handle.arguments)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as asyncio does; no task's own
+                message = f"Exception in callback {handle.callback!r}"
+                self.call_exception_handler({"message": message, "exception": error, "handle": handle})
+            if observer is not None and key >= 0:
+                observer(self._tasks[key], *place(self._tasks[key]))
+            if not ready:  # some were cancelled meanwhile, or this was the last
+                return
 
     def _chosen(self, choose: Chooser) -> int:
-        keys = [handle.key for handle in self.ready]
-        if keys.count(-1) <= 1:
-            return choose(keys, keys.index(self._last) if self._last in keys else None)
+        keys, last = self.keys, self._last
+        if -1 not in keys or keys.count(-1) == 1:
+            return choose(keys, keys.index(last) if last in keys else None)
         # Callbacks of no task keep their order, as asyncio promises: only the first of them is offered.
         first = keys.index(-1)
         places = [place for place, key in enumerate(keys) if key >= 0 or place == first]
-        keys = [keys[place] for place in places]
-        current = keys.index(self._last) if self._last in keys else None
-        return places[choose(keys, current)] if len(keys) > 1 else first
+        offered = [keys[place] for place in places]
+        current = offered.index(last) if last in offered else None
+        return places[choose(offered, current)] if len(offered) > 1 else first
 
     def _pass_time(self) -> None:
         """Make due timers ready; where nothing is ready, let time pass until one is due."""
         timers, clock = self._timers, self._clock
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].over:
             heapq.heappop(timers)
         if not self.ready:
             if not timers:
@@ -192,8 +200,9 @@ class ControlledLoop(Callbacks):
                 raise Livelock(self.pending())
         while timers and timers[0][0] <= clock.ticks:
             handle = heapq.heappop(timers)[2]
-            if not handle.cancelled():
+            if not handle.over:
                 self.ready.append(handle)
+                self.keys.append(self._number_of(getattr(handle.callback, "__self__", None)))
 
     def _give_up(self) -> NoReturn:
         if _count() > self._threads:
@@ -204,30 +213,27 @@ class ControlledLoop(Callbacks):
         """Tell of each task that is not done what it waits for, and where."""
         return pending(self._tasks)
 
-    def _note_unretrieved(self) -> None:
+    def _clear(self) -> None:
+        """End every task in a bounded number of steps: nothing of this execution reaches the next."""
+        left = [task for task in self._tasks if not task.done() or getattr(task, "_log_traceback", False)]
+        self._note_unretrieved(left)
+        self._quiet, self.observer, self.exploring = True, None, False
+        if left or self._asyncgens is not None:
+            for _ in range(3):  # who catches a cancellation and goes on is cancelled again
+                self._cancel([task for task in self._tasks if not task.done()])
+            self._end(self.create_task(self.shutdown_asyncgens()).done)
+            for task in self._tasks:
+                _retire(task)
+        for scheduled in (self.ready, self.keys, self._timers, self._tasks, self._numbers):
+            scheduled.clear()
+
+    def _note_unretrieved(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         """Report now what asyncio reports when a task is collected, maybe many executions later."""
-        for task in self._tasks:
-            if task.done() and getattr(task, "_log_traceback", False):
+        for task in tasks:
+            if task.done():
                 message = "Task exception was never retrieved"
                 trouble = {"message": message, "exception": task.exception(), "future": task}
                 self.call_exception_handler(trouble)
-
-    def _clear(self) -> None:
-        """End every task in a bounded number of steps: nothing of this execution reaches the next."""
-        self._quiet, self.observer, self.exploring = True, None, False
-        for _ in range(3):  # who catches a cancellation and goes on is cancelled again
-            left = [task for task in self._tasks if not task.done()]
-            if not left:
-                break
-            self._cancel(left)
-        if self._asyncgens:
-            self._end(self.create_task(self.shutdown_asyncgens()).done)
-        for task in self._tasks:
-            _retire(task)
-        self.ready.clear()
-        self._timers.clear()
-        self._tasks.clear()
-        self._keys.clear()
 
     def _cancel(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         for task in tasks:
@@ -243,8 +249,7 @@ class ControlledLoop(Callbacks):
 def _retire(task: asyncio.Task[Any]) -> None:
     """See to it that a task neither runs again nor is reported when it is collected."""
     if task.done():
-        if not task.cancelled():
-            task.exception()
+        task._log_traceback = False  # noqa: SLF001 - nobody will retrieve it
         return
     task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as asyncio.gather does
     coroutine = task.get_coro()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Workload
 
 SEARCH = 40  # executions spent on a smaller program before it is taken to hold
-ATTEMPTS = 400  # smaller programs tried at most
+STEPS = 10_000  # steps of smaller programs run at most
 
 
 def shrink(runner: Runner, workload: Workload, found: Found, judge: Judge) -> tuple[frozenset[int], Found]:
@@ -25,15 +25,15 @@ def shrink(runner: Runner, workload: Workload, found: Found, judge: Judge) -> tu
     """
     total = sum(1 for _ in workload.steps())
     dropped: frozenset[int] = frozenset()
-    attempts, size = 0, max(1, total // 2)
+    spent, size = 0, max(1, total // 2)
     while size:
         at, smaller = 0, False
-        while at < total and attempts < ATTEMPTS:
+        while at < total and spent < STEPS:
             candidate = dropped | frozenset(range(at, min(at + size, total)))
             at += size
             if candidate == dropped or len(candidate) == total:
                 continue
-            attempts += 1
+            spent += total - len(candidate)
             better = _still(runner, workload.without(candidate), found, judge)
             if better is not None:
                 dropped, found, smaller = candidate, better, True

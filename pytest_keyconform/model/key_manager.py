@@ -37,10 +37,19 @@ class Oracle:
         """Answer the state of a manager that was just opened."""
         return State(members={pool: self.given.keys(pool) for pool in ("regular", "vertex")})
 
+    def told(self, field: str) -> bool:
+        """Tell whether the factory is given this field of the pool; else what the backend goes by is its own."""
+        return self.claims.given is None or field in self.claims.given
+
     # -- what a caller may see -------------------------------------------------------------------------------
 
     def entry(self, model: object) -> str:
-        """Answer the entry a model is counted under; one for all where acquire knows no model."""
+        """Answer the entry a model is counted under.
+
+        Where the limits cannot be given every model is unknown: under ``fallback-model`` they are all the default one.
+        """
+        if self.policies.unknown_model == "fallback-model" and not self.told("limits"):
+            return self.given.default_model
         return names.entry(model, self.given, self.policies)
 
     def limited(self, model: object) -> bool:
@@ -52,6 +61,8 @@ class Oracle:
         total = {"rpm": Bounds(), "tpm": Bounds(), "rpd": Bounds()}
         for row in state.spent.get(cell, ()):
             minute = windows.in_minute(row.at, now)
+            if self.policies.minute_window == "bucket" and now > row.at:
+                minute &= Tri.MAYBE  # it drains from the first second on
             day = windows.in_day(row.at, now, self.policies.day_zone)
             total["rpm"] += _weighed(row.requests, minute)
             total["tpm"] += _weighed(row.tokens, minute)
@@ -80,7 +91,7 @@ class Oracle:
             return Tri.NO
         threshold = 1 if self.policies.failures == "immediate" else self.given.max_failures
         reached = strikes.count.at_least(threshold)
-        if not self._told("max_failures") and self.policies.failures == "threshold" and strikes.count.high:
+        if not self.told("max_failures") and self.policies.failures == "threshold" and strikes.count.high:
             reached = Tri.MAYBE
         return reached & windows.pausing(strikes.at, self.policies.strike_recovery, 1, now)
 
@@ -133,7 +144,9 @@ class Oracle:
         strikes = state.strikes.get(at)
         if strikes is None:
             return Bounds()
-        if strikes.count.high > self.given.max_failures or self.policies.strike_recovery is not None:
+        if self.policies.strike_recovery is not None:  # coming back may zero them
+            return Bounds(0, strikes.count.high)
+        if strikes.count.high > self.given.max_failures:
             return Bounds(min(strikes.count.low, self.given.max_failures), strikes.count.high)
         return strikes.count
 
@@ -159,8 +172,11 @@ class Oracle:
         return self._perhaps_served(state, operation, str(operation.get("pool", "regular")))
 
     def _release(self, state: State, operation: Operation) -> State:
-        key, pool = str(operation.get("lease")), str(operation.get("pool", "regular"))
-        return state.with_held((pool, key), Bounds(-1, -1))
+        key, pool = str(operation.get("lease")), operation.get("pool")
+        pools = state.pools_of(key) if pool is None else (str(pool),)
+        for named in pools:
+            state = state.with_held((named, key), Bounds(-1, -1 if len(pools) == 1 else 0))
+        return state
 
     def _record(self, state: State, operation: Operation) -> State:
         pool, key, cell = self._cell(state, operation, "lease")
@@ -192,9 +208,9 @@ class Oracle:
 
     def _reset_all(self, state: State, _operation: Operation) -> State:
         for pool, keys in state.members.items():
-            if self.claims.forms("reset_all", pool):
-                for key in keys:
-                    state = state.lifted((pool, key))
+            reached = bool(self.claims.forms("reset_all", pool))
+            for key in keys:
+                state = state.lifted((pool, key)) if reached else state.doubted((pool, key))
         return state
 
     def _reactivate(self, state: State, operation: Operation) -> State:
@@ -207,9 +223,6 @@ class Oracle:
         return state.without_spent().with_marks_doubted(lambda _cell: True)
 
     # -- parts of the effects --------------------------------------------------------------------------------
-
-    def _told(self, field: str) -> bool:
-        return self.claims.given is None or field in self.claims.given
 
     def _cell(self, state: State, operation: Operation, argument: str) -> tuple[str, str, tuple[str, str, str]]:
         pool, key = str(operation.get("pool", "regular")), str(operation.get(argument))
@@ -242,6 +255,8 @@ class Oracle:
         if outcome != "success":
             tokens = Bounds(0, tokens.high)
             requests = requests if self.policies.error_usage == "counts" else Bounds()
+        if outcome in ("quota", "auth"):  # error_usage speaks of the other classes
+            requests = Bounds(0, requests.high)
         return Spent(operation.at, requests, tokens)
 
     def _hurt(self, state: State, cell: tuple[str, str, str], outcome: str, now: float) -> State:
@@ -253,7 +268,17 @@ class Oracle:
             case "request" if self.policies.request_errors == "free":
                 return state
             case _:
-                return state.with_strike(cell[:2], now, ONE)
+                return self._recovered(state, cell[:2], now).with_strike(cell[:2], now, ONE)
+
+    def _recovered(self, state: State, at: tuple[str, str], now: float) -> State:
+        """Answer the state before another strike: those of a key that came back by itself may be forgotten."""
+        before = state.strikes.get(at)
+        if before is None or self.policies.strike_recovery is None or self.struck(state, at, now) is Tri.YES:
+            return state
+        worn = 1 if self.policies.failures == "immediate" else self.given.max_failures
+        back = before.count.high >= worn or not self.told("max_failures")
+        unsure = replace(before, count=Bounds(0, before.count.high))
+        return replace(state, strikes={**state.strikes, at: unsure}) if back else state
 
     def _cleared(self, state: State, at: tuple[str, str], now: float) -> State:
         strikes = dict(state.strikes)

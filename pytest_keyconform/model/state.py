@@ -185,6 +185,15 @@ class State:
             out[at] = Out(gone.at, sure=False)
         return replace(self, marks=marks, strikes=strikes, out=out, spent={**self.spent, **unsure})
 
+    def doubted(self, at: PoolKey) -> State:
+        """Answer the same state with all that keeps this key out perhaps lifted."""
+        strikes, out = dict(self.strikes), dict(self.out)
+        if at in strikes:
+            strikes[at] = Strikes(Bounds(0, strikes[at].count.high), strikes[at].at)
+        if at in out:
+            out[at] = Out(out[at].at, sure=False)
+        return replace(self, strikes=strikes, out=out).with_marks_doubted(lambda cell: cell[:2] == at)
+
     def with_marks_doubted(self, which: Callable[[Cell], bool]) -> State:
         """Answer the same state with these marks perhaps lifted."""
         return replace(

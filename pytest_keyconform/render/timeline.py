@@ -61,8 +61,9 @@ def _ran(result: InvariantReport) -> str:
 
 def _sizes(found: CounterexampleReport, seconds: float) -> str:
     took = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    asked = sum(1 for operation in found.operations if operation.call != "open()")  # which the harness calls
     return (
-        f"{plural(len(found.operations), 'operation')}, {plural(found.switches, 'switch')}, "
+        f"{plural(asked, 'operation')}, {plural(found.switches, 'switch')}, "
         f"found in {plural(found.found_after, 'execution')} ({took})"
     )
 

@@ -236,6 +236,8 @@ def tables(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{path}: expected TOML, but {error}") from None
     own = content if path.name == "keyconform.toml" else content.get("tool", {}).get("keyconform", {})
+    if not isinstance(own, dict):
+        raise SettingError(f"{path}: expected a table [tool.keyconform], found {own!r}")
     return dict(own)
 
 

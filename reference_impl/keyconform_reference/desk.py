@@ -92,6 +92,13 @@ class Desk:
             return lease
         return await self._without_usable(pool, model, avoid=avoid, draw=draw)
 
+    async def next_key(self, pool: Pool) -> str | None:
+        """Return the next key of the plain rotation; an empty pool is answered as an exhausted one."""
+        key = await self.store.next_key(pool)
+        if key is None and self.options.exhaustion == "typed-error":
+            raise NoUsableKeyError(pool, self.models.default.name)
+        return key
+
     async def record(
         self,
         pool: Pool,

@@ -76,6 +76,8 @@ class KeyManager(Administration):
         roster = roster_of(api_keys, vertex_api_keys)
         await self._desk.replace(roster)
         self._roster = roster
+        served = {*roster.regular, *roster.vertex}
+        self._bare = {at: lease for at, lease in self._bare.items() if lease.key in served}
 
     async def update_keys(
         self, api_keys: Iterable[str] | None = None, vertex_api_keys: Iterable[str] | None = None
@@ -110,13 +112,13 @@ class KeyManager(Administration):
         return await self._acquire(Pool.REGULAR, None)
 
     async def get_random_valid_key(self, model_name: str | None = None) -> str:
-        """Return any usable regular key, each as likely (000-7); a free one, never held, under leases."""
+        """Return any usable regular key, each as likely (000-7)."""
         return await self._acquire(Pool.REGULAR, model_name, draw=True)
 
     async def get_next_key(self, is_vertex_key: bool = False) -> str:
-        """Return the next key of the rotation, usable or not; the sentinel for an empty pool (004-1)."""
+        """Return the next key of the rotation, usable or not; an empty pool is exhausted (004-1, 000-20)."""
         self._desk.require_open()
-        key = await self._desk.store.next_key(Pool.of(vertex=is_vertex_key))
+        key = await self._desk.next_key(Pool.of(vertex=is_vertex_key))
         return self._sentinel if key is None else key
 
     async def get_next_vertex_key(self) -> str:
@@ -218,12 +220,12 @@ class KeyManager(Administration):
     async def _acquire(self, pool: Pool, model_name: str | None, *, draw: bool = False) -> str:
         self._desk.require_open()
         lease = await self._desk.acquire(pool, self._desk.models.resolve(model_name), draw=draw)
-        return self._bare_key(lease, held=not draw)
+        return self._bare_key(lease)
 
-    def _bare_key(self, lease: Lease | None, *, held: bool = True) -> str:
+    def _bare_key(self, lease: Lease | None) -> str:
         if lease is None:
             return self._sentinel
-        if held and self._desk.options.tenure == "lease":
+        if self._desk.options.tenure == "lease":
             self._bare[lease.pool, lease.key] = lease
         return lease.key
 

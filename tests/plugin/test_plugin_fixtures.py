@@ -8,8 +8,8 @@ class Keys:
         self.keys, self.closed = list(api_keys), False
     def get_key(self, model_name=None, is_vertex_key=False):
         return self.keys[0]
-    def get_usage_stats(self, api_key, model_name):
-        return None
+    def update_usage(self, model_name, key_value):
+        return True
     def shutdown(self):
         self.closed = True
 

@@ -80,6 +80,24 @@ def test_a_bad_target_still_has_a_report(stub):
     assert f"ERROR: {report['error']}" == message
 
 
+@pytest.mark.parametrize("target, kind", [("leaves", "SystemExit"), ("fails", "ZeroDivisionError")])
+def test_a_fault_while_opening(stub, target, kind):
+    """What goes wrong on our side while a target is opened is one message, with its place, and a report."""
+    flags = (f"--keyconform={target}", "--keyconform-only", "--keyconform-report=json:r.json")
+    message = refused(stub(*flags))
+    assert message.startswith(f"ERROR: the harness itself failed: {kind} at ")
+    report = json.loads((stub.path / "r.json").read_text(encoding="utf-8"))
+    assert f"ERROR: {report['error']}" == message
+
+
+def test_an_interrupt_while_opening(stub):
+    """Ctrl-C while a target is opened ends the run as an interrupt, and leaves a report that says so."""
+    result = stub("--keyconform=stuck", "--keyconform-only", "--keyconform-report=json:r.json", child=True)
+    assert result.ret == 2
+    report = json.loads((stub.path / "r.json").read_text(encoding="utf-8"))
+    assert report["error"] == "stuck: interrupted while it was opened"
+
+
 @pytest.mark.parametrize("token", ["ZZZ01:t1:r", "QUO01", ""])
 def test_a_bad_token(stub, token):
     """A replay token that cannot be used is refused."""

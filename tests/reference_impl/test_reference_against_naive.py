@@ -126,134 +126,132 @@ def vars_of(options: Options) -> dict[str, object]:
     return {name: getattr(options, name) for name in changed}
 
 
-def machine(options: Options) -> type[RuleBasedStateMachine]:
-    """A state machine over both managers under these options."""
-    keys, models = st.sampled_from(KEYS), st.sampled_from(MODELS)
+class Pair(RuleBasedStateMachine):
+    """Both managers, under the options of a subclass."""
 
-    class Pair(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self.naive = Naive(options)
-            clock = types.SimpleNamespace(time=lambda: self.naive.now, monotonic=lambda: self.naive.now)
-            self.patch = mock.patch("keyconform_reference.stores.memory.time", clock)
-            self.patch.start()
-            self.manager = KeyManager(KEYS, limits=LIMITS, default_model="m1", options=options, max_retries=9)
-            self.run(self.manager.init())
+    options = Options()
 
-        def run(self, coroutine: object) -> object:
-            """Run a call of a memory store, which never suspends."""
-            with pytest.raises(StopIteration) as stop:
-                coroutine.send(None)
-            return stop.value.value
+    def __init__(self) -> None:
+        super().__init__()
+        self.naive = Naive(self.options)
+        clock = types.SimpleNamespace(time=lambda: self.naive.now, monotonic=lambda: self.naive.now)
+        self.patch = mock.patch("keyconform_reference.stores.memory.time", clock)
+        self.patch.start()
+        self.manager = KeyManager(KEYS, limits=LIMITS, default_model="m1", options=self.options, max_retries=9)
+        self.run(self.manager.init())
 
-        def judge(self, key: str, model: str, avoid: str | None = None) -> None:
-            usable = {k for k in KEYS if self.naive.usable(k, model, with_reserved=True)}
-            better = usable - {avoid} or usable
-            assert key in (better or {""})
-            if key:
-                self.naive.serve(key, model)
+    def run(self, coroutine: object) -> object:
+        """Run a call of a memory store, which never suspends."""
+        with pytest.raises(StopIteration) as stop:
+            coroutine.send(None)
+        return stop.value.value
 
-        @rule(model=models)
-        def acquire(self, model: str) -> None:
-            self.judge(self.run(self.manager.get_key(model)), model)
+    def judge(self, key: str, model: str, avoid: str | None = None) -> None:
+        usable = {k for k in KEYS if self.naive.usable(k, model, with_reserved=True)}
+        better = usable - {avoid} or usable
+        assert key in (better or {""})
+        if key:
+            self.naive.serve(key, model)
 
-        @rule(model=models)
-        def draw(self, model: str) -> None:
-            self.judge(self.run(self.manager.get_random_valid_key(model)), model)
+    @rule(model=st.sampled_from(MODELS))
+    def acquire(self, model: str) -> None:
+        self.judge(self.run(self.manager.get_key(model)), model)
 
-        @rule(model=models)
-        def burst(self, model: str) -> None:
-            usable = [k for k in KEYS if self.naive.usable(k, model, with_reserved=True)]
-            served = [self.run(self.manager.get_key(model)) for _ in usable]
-            if options.selection != "random":
-                assert sorted(served) == sorted(usable)
-            for key in served:
-                self.naive.serve(key, model)
+    @rule(model=st.sampled_from(MODELS))
+    def draw(self, model: str) -> None:
+        self.judge(self.run(self.manager.get_random_valid_key(model)), model)
 
-        @rule(
-            key=keys,
-            model=models,
-            tokens=st.integers(0, 60),
-            error=st.sampled_from((None, None, None, "429", "permanent", "timeout")),
-        )
-        def record(self, key: str, model: str, tokens: int, error: str | None) -> None:
-            report = self.manager.update_usage(model, key, tokens_used=tokens, error=bool(error), error_type=error)
-            stored = error != "timeout" or options.error_usage == "counts"
-            assert self.run(report) is stored
-            self.naive.record(key, model, tokens, error)
+    @rule(model=st.sampled_from(MODELS))
+    def burst(self, model: str) -> None:
+        usable = [k for k in KEYS if self.naive.usable(k, model, with_reserved=True)]
+        served = [self.run(self.manager.get_key(model)) for _ in usable]
+        if self.options.selection != "random":
+            assert sorted(served) == sorted(usable)
+        for key in served:
+            self.naive.serve(key, model)
 
-        @rule(
-            key=keys,
-            model=models,
-            status=st.sampled_from((None, 400, 401, 429, 429, 500)),
-            wait=st.sampled_from((None, None, 0, 7)),
-        )
-        def fail(self, key: str, model: str, status: int | None, wait: float | None) -> None:
-            wait = wait if status == 429 else None
-            call = self.manager.handle_api_failure(key, model, 0, status_code=status, retry_after=wait)
-            answer = self.run(call)
-            self.naive.fail(key, model, status, wait)
-            self.judge(answer, model, avoid=key)
+    @rule(
+        key=st.sampled_from(KEYS),
+        model=st.sampled_from(MODELS),
+        tokens=st.integers(0, 60),
+        error=st.sampled_from((None, None, None, "429", "permanent", "timeout")),
+    )
+    def record(self, key: str, model: str, tokens: int, error: str | None) -> None:
+        report = self.manager.update_usage(model, key, tokens_used=tokens, error=bool(error), error_type=error)
+        stored = error != "timeout" or self.options.error_usage == "counts"
+        assert self.run(report) is stored
+        self.naive.record(key, model, tokens, error)
 
-        @rule(key=keys)
-        def reset(self, key: str) -> None:
-            assert self.run(self.manager.reset_key_failure_count(key)) is True
+    @rule(
+        key=st.sampled_from(KEYS),
+        model=st.sampled_from(MODELS),
+        status=st.sampled_from((None, 400, 401, 429, 429, 500)),
+        wait=st.sampled_from((None, None, 0, 7)),
+    )
+    def fail(self, key: str, model: str, status: int | None, wait: float | None) -> None:
+        wait = wait if status == 429 else None
+        call = self.manager.handle_api_failure(key, model, 0, status_code=status, retry_after=wait)
+        answer = self.run(call)
+        self.naive.fail(key, model, status, wait)
+        self.judge(answer, model, avoid=key)
+
+    @rule(key=st.sampled_from(KEYS))
+    def reset(self, key: str) -> None:
+        assert self.run(self.manager.reset_key_failure_count(key)) is True
+        self.naive.restore(key)
+
+    @rule(key=st.sampled_from(KEYS), model=st.sampled_from(MODELS))
+    def reactivate(self, key: str, model: str) -> None:
+        assert self.run(self.manager.reactivate_key(key, model)) is True
+        self.naive.marks.pop((key, model), None)
+
+    @rule()
+    def reset_all(self) -> None:
+        self.run(self.manager.reset_failure_counts())
+        for key in KEYS:
             self.naive.restore(key)
 
-        @rule(key=keys, model=models)
-        def reactivate(self, key: str, model: str) -> None:
-            assert self.run(self.manager.reactivate_key(key, model)) is True
-            self.naive.marks.pop((key, model), None)
+    @rule()
+    def reset_usage(self) -> None:
+        self.run(self.manager.reset_usage())
+        self.naive.spent.clear()
+        self.naive.served.clear()
 
-        @rule()
-        def reset_all(self) -> None:
-            self.run(self.manager.reset_failure_counts())
-            for key in KEYS:
-                self.naive.restore(key)
+    @precondition(lambda self: self.options.reload == "preserve")
+    @rule()
+    def reload(self) -> None:
+        self.run(self.manager.reinitialize(tuple(reversed(KEYS)), ()))
 
-        @rule()
-        def reset_usage(self) -> None:
-            self.run(self.manager.reset_usage())
-            self.naive.spent.clear()
-            self.naive.served.clear()
+    @rule(seconds=st.sampled_from((0.5, 4, 5, 13, 60, 61, 3_600, 43_200, 86_400)))
+    def wait(self, seconds: float) -> None:
+        self.naive.now += seconds
 
-        @precondition(lambda self: options.reload == "preserve")
-        @rule()
-        def reload(self) -> None:
-            self.run(self.manager.reinitialize(tuple(reversed(KEYS)), ()))
+    @rule()
+    def maintain(self) -> None:
+        self.run(self.manager.run_maintenance())
 
-        @rule(seconds=st.sampled_from((0.5, 4, 5, 13, 60, 61, 3_600, 43_200, 86_400)))
-        def wait(self, seconds: float) -> None:
-            self.naive.now += seconds
+    @invariant()
+    def same_views(self) -> None:
+        groups = self.run(self.manager.get_keys_by_status())
+        assert set(groups["valid_keys"]) == {key for key in KEYS if self.naive.valid(key)}
+        for key in groups["valid_keys"]:
+            assert groups["valid_keys"][key] == self.naive.strikes[key]
+        for key in KEYS:
+            for model in MODELS:
+                usage = self.run(self.manager.get_usage_stats(key, model))
+                assert (usage["rpm"], usage["tpm"], usage["rpd"]) == self.naive.used(key, model)
+        self.same_state()
 
-        @rule()
-        def maintain(self) -> None:
-            self.run(self.manager.run_maintenance())
+    def same_state(self) -> None:
+        state = self.run(self.manager.get_state())
+        for name, model in state["models"].items():
+            usable = [k for k in KEYS if self.naive.usable(k, name, with_reserved=False)]
+            assert len(model["regular_keys"]["available"]) == len(usable)
+            inactive = [k for k in KEYS if not self.naive.valid(k)]
+            assert len(model["regular_keys"]["inactive"]) == len(inactive)
 
-        @invariant()
-        def same_views(self) -> None:
-            groups = self.run(self.manager.get_keys_by_status())
-            assert set(groups["valid_keys"]) == {key for key in KEYS if self.naive.valid(key)}
-            for key in groups["valid_keys"]:
-                assert groups["valid_keys"][key] == self.naive.strikes[key]
-            for key in KEYS:
-                for model in MODELS:
-                    usage = self.run(self.manager.get_usage_stats(key, model))
-                    assert (usage["rpm"], usage["tpm"], usage["rpd"]) == self.naive.used(key, model)
-            self.same_state()
-
-        def same_state(self) -> None:
-            state = self.run(self.manager.get_state())
-            for name, model in state["models"].items():
-                usable = [k for k in KEYS if self.naive.usable(k, name, with_reserved=False)]
-                assert len(model["regular_keys"]["available"]) == len(usable)
-                inactive = [k for k in KEYS if not self.naive.valid(k)]
-                assert len(model["regular_keys"]["inactive"]) == len(inactive)
-
-        def teardown(self) -> None:
-            self.patch.stop()
-
-    return Pair
+    def teardown(self) -> None:
+        self.patch.stop()
 
 
 @pytest.mark.parametrize(
@@ -280,7 +278,7 @@ def test_any_program_is_answered_as_by_the_naive_manager(options):
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    asyncio.run(in_loop(machine(options), program))
+    asyncio.run(in_loop(type("Configured", (Pair,), {"options": options}), program))
 
 
 async def in_loop(pair, program):

@@ -48,7 +48,9 @@ def test_keys_are_plain_strings():
 
 
 @pytest.mark.parametrize(
-    "keys", [["good", ""], ["good", "  "], ["good", "a\nb"], ["good", 7], ["good", b"x"], "good", b"good", 7, None], ids=repr
+    "keys",
+    [["good", ""], ["good", "  "], ["good", "a\nb"], ["good", 7], ["good", b"x"], "good", b"good", 7, None],
+    ids=repr,
 )
 def test_what_is_no_key_is_refused_without_naming_any(keys):
     """A list with anything but keys is a typed error that says where and shows none of them."""

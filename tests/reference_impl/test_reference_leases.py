@@ -12,7 +12,9 @@ A, B = "lease-key-aaaa", "lease-key-bbbb"
 
 async def manager_of(*keys, **options):
     """An open manager with leases."""
-    manager = KeyManager(keys, limits={"m1": Limits(rpm=5)}, default_model="m1", options=Options(tenure="lease", **options))
+    manager = KeyManager(
+        keys, limits={"m1": Limits(rpm=5)}, default_model="m1", options=Options(tenure="lease", **options)
+    )
     await manager.init()
     return manager
 
@@ -69,7 +71,7 @@ def test_a_lease_ends_at_its_ttl_and_not_before():
 def test_a_report_gives_the_lease_back_where_it_should():
     """Under ``on-report`` a report frees the key, but not that of a holder who came later; else it frees nothing."""
 
-    async def run(clock):
+    async def run():
         manager = await manager_of(A, release="on-report", lease_ttl=30)
         lost = await manager.acquire_lease()
         await manager.update_usage("m1", A)
@@ -85,8 +87,8 @@ def test_a_report_gives_the_lease_back_where_it_should():
         await explicit.update_usage("m1", A)
         assert await explicit.get_key() == ""
 
-    with freeze_time("2026-03-01 12:00:00") as clock:
-        asyncio.run(run(clock))
+    with freeze_time("2026-03-01 12:00:00"):
+        asyncio.run(run())
 
 
 def test_a_bare_key_is_released_by_its_name():

@@ -152,24 +152,29 @@ def test_parallel_loops_never_exceed_the_limit():
         asyncio.run(run())
 
 
-def test_the_status_decides_what_a_failure_does():
-    """429 marks for the model, 401 and 403 remove, 5xx, 408 and no status strike, 400 and its like do nothing."""
+@pytest.mark.parametrize(
+    "statuses, strikes, served",
+    [
+        ((429,), 0, {"m2"}),
+        ((401, 403), 3, set()),
+        ((408, 500, 503, None), 1, {"m1", "m2"}),
+        ((400, 404, 413, 422), 0, {"m1", "m2"}),
+    ],
+    ids=["quota", "auth", "transient", "request"],
+)
+def test_the_status_decides_what_a_failure_does(statuses, strikes, served):
+    """429 marks for the model, 401 and 403 remove, 5xx, 408 and no status strike once, 400 and its like do nothing."""
 
-    async def outcome(status):
+    async def run(status):
         manager = await manager_of([A, B], [])
-        for _ in range(3):
-            assert await manager.handle_api_failure(A, "m1", 0, False, status) == B
-            await manager.update_usage("m1", B)
-        served = [await manager.get_key("m1"), await manager.get_key("m2"), await manager.get_key("m2")]
-        return A in served[:1] or await manager.handle_api_failure(B, "m1", 0, False, 400) == A, A in served[1:]
+        assert await manager.handle_api_failure(A, "m1", 0, False, status) == B
+        assert await manager.get_fail_count(A) == strikes
+        keys = {model: {await manager.get_key(model) for _ in range(2)} for model in LIMITS}
+        assert {model for model in LIMITS if A in keys[model]} == served
 
     with freeze_time("2026-03-01 12:00:01"):
-        for status in (429,):
-            assert asyncio.run(outcome(status)) == (False, True)
-        for status in (401, 403, 408, 500, 503, None):
-            assert asyncio.run(outcome(status)) == (False, False)
-        for status in (400, 404, 413, 422):
-            assert asyncio.run(outcome(status)) == (True, True)
+        for status in statuses:
+            asyncio.run(run(status))
 
 
 @scenario
@@ -274,7 +279,9 @@ def test_bad_usage_is_refused_and_changes_nothing(report):
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("bad", [{"status_code": "429"}, {"status_code": True}, {"retries": None}, {"api_key": 7}], ids=str)
+@pytest.mark.parametrize(
+    "bad", [{"status_code": "429"}, {"status_code": True}, {"retries": None}, {"api_key": 7}], ids=str
+)
 def test_a_bad_failure_is_refused_and_changes_nothing(bad):
     """A failure report that means nothing is a typed error."""
 
@@ -302,7 +309,12 @@ def test_a_garbled_retry_after_loses_no_failure(wait):
 
 @pytest.mark.parametrize(
     "error_type, stored, valid, marked",
-    [("429", True, True, True), ("permanent", True, False, True), ("timeout", True, True, False), (None, True, True, False)],
+    [
+        ("429", True, True, True),
+        ("permanent", True, False, True),
+        ("timeout", True, True, False),
+        (None, True, True, False),
+    ],
 )
 def test_the_record_of_an_error_does_what_the_failure_would(error_type, stored, valid, marked):
     """Recorded errors count as requests; "429" marks, "permanent" removes, no error adds a strike."""
@@ -361,13 +373,24 @@ def test_the_state_adds_up():
         assert {name: len(rows) for name, rows in groups.items()} == {"available": 1, "exhausted": 1, "inactive": 1}
         (row,) = groups["available"]
         assert row == {
-            "api_key": "cana...aaaa",
-            **{"rpm": 1, "tpm": 40, "rpd": 1, "max_rpm": 5, "max_tpm": 100, "max_rpd": 20},
-            **{"rpm_left": 4, "tpm_left": 60, "rpd_left": 19, "last_used": "2026-03-01T12:00:01+00:00"},
+            "api_key": "can...aaaa",
+            "rpm": 1,
+            "tpm": 40,
+            "rpd": 1,
+            "max_rpm": 5,
+            "max_tpm": 100,
+            "max_rpd": 20,
+            "rpm_left": 4,
+            "tpm_left": 60,
+            "rpd_left": 19,
+            "last_used": "2026-03-01T12:00:01+00:00",
         }
         assert state["summary"] == {
-            **{"total_keys": 5, "total_models": 3},
-            **{"total_available": 1 + 2 * 3 + 2 + 2, "total_exhausted": 1, "total_inactive": 3},
+            "total_keys": 5,
+            "total_models": 3,
+            "total_available": 1 + 2 * 3 + 2 + 2,
+            "total_exhausted": 1,
+            "total_inactive": 3,
         }
         text = json.dumps(state, allow_nan=False)
         assert not any(key in text for key in (A, B, C, V, W))
@@ -377,7 +400,7 @@ def test_the_state_adds_up():
 
 
 @scenario
-async def test_no_whole_key_is_ever_shown(caplog=None):
+async def test_no_whole_key_is_ever_shown():
     """Reprs of the manager's own objects and its errors show no key."""
     manager = await manager_of(options=Options(unknown_key="typed-error", exhaustion="typed-error"))
     lease = await manager.acquire_lease()
@@ -400,7 +423,7 @@ def test_no_whole_key_is_logged(caplog):
 
     with caplog.at_level(logging.DEBUG):
         asyncio.run(run())
-    assert "cana...aaaa" in caplog.text
+    assert "can...aaaa" in caplog.text
     assert "no key in either pool" in caplog.text
     assert A not in caplog.text
 
@@ -420,7 +443,13 @@ async def test_use_before_and_after_is_a_typed_error():
     await manager.shutdown()
     await manager.shutdown()
     assert await manager.health() is False
-    for call in (manager.get_key, manager.get_next_key, manager.get_state, manager.run_maintenance, manager.get_paid_key):
+    for call in (
+        manager.get_key,
+        manager.get_next_key,
+        manager.get_state,
+        manager.run_maintenance,
+        manager.get_paid_key,
+    ):
         with pytest.raises(NotOpenError):
             await call()
     await manager.init()
@@ -523,6 +552,15 @@ def test_typed_errors_are_raised_where_the_options_ask_for_them(options, error):
                 await call
 
     asyncio.run(run())
+
+
+@scenario
+async def test_the_rotation_of_an_empty_pool_is_exhausted_too():
+    """Where exhaustion is a typed error, the plain rotation of an empty pool raises it."""
+    manager = await manager_of([A], [], options=Options(exhaustion="typed-error"))
+    assert await manager.get_next_key() == A
+    with pytest.raises(NoUsableKeyError, match="vertex"):
+        await manager.get_next_vertex_key()
 
 
 @scenario

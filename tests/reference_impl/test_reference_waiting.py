@@ -6,6 +6,7 @@ import time
 import pytest
 
 from keyconform_reference import KeyManager, Limits, NotOpenError, Options
+from keyconform_reference.stores import MemoryStore
 
 BLOCKS = Options(exhaustion="blocks", tenure="lease", deadline=30)
 
@@ -125,7 +126,9 @@ def test_a_waiter_is_answered_when_a_wait_of_the_key_ends():
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("repair", ["reset_key_failure_count", "reactivate_key", "reset_failure_counts", "reinitialize"])
+@pytest.mark.parametrize(
+    "repair", ["reset_key_failure_count", "reactivate_key", "reset_failure_counts", "reinitialize"]
+)
 def test_a_repair_serves_those_who_wait(repair):
     """Whatever brings a key back, waiters hear of it."""
 
@@ -136,6 +139,30 @@ def test_a_repair_serves_those_who_wait(repair):
         arguments = {"reinitialize": (["only-key"], []), "reset_failure_counts": ()}
         await getattr(manager, repair)(*arguments.get(repair, ("only-key",)))
         assert await asyncio.wait_for(waiter, 10) == "only-key"
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_suspends_loses_no_key_to_a_waiter_that_left():
+    """A key that is fetched for a waiter while that one goes away is put back for the next."""
+
+    class Suspending(MemoryStore):
+        async def take(self, *ask, **choice):
+            lease = await super().take(*ask, **choice)
+            await asyncio.sleep(0)
+            return lease
+
+    async def scenario():
+        manager = await manager_of("only-key", store=Suspending)
+        lease = await manager.acquire_lease()
+        (waiter,) = await waiting(manager.acquire_lease())
+        release = asyncio.create_task(manager.release(lease))
+        await asyncio.sleep(0)
+        waiter.cancel()
+        assert await release
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        assert (await manager.acquire_lease()).key == "only-key"
 
     asyncio.run(scenario())
 

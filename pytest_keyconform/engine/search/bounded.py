@@ -106,8 +106,8 @@ class Bounded:
         path, _ = self._tree.walk(plan)
         first = plan.deviations[-1][0] + 1 if plan.deviations else 0
         for point in range(first, len(path)):
-            chosen, width, current = path[point]
-            if free == (plan.base is Base.RUN and current < 0):
-                for index in range(width):
+            chosen, node = path[point]
+            if free == (plan.base is Base.RUN and node[0] < 0):
+                for index in range(len(node) - 1):
                     if index != chosen:
                         yield Schedule(base=plan.base, deviations=(*plan.deviations, (point, index)))

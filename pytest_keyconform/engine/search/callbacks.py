@@ -11,6 +11,8 @@ from asyncio import _set_running_loop
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, cast
 
+from pytest_keyconform.engine.search.handles import Handle, NeedsRealLoop, new
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 
@@ -26,74 +28,29 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-_TASKS: tuple[type, ...] = (asyncio.Task, asyncio.tasks._PyTask)  # type: ignore[attr-defined] # noqa: SLF001 - eager and pure ones
-
-
-class NeedsRealLoop(BaseException):  # no Exception: a backend must not take it for a failed connection
-    """The backend called what only an operating system answers; ``call`` is its name."""
-
-    def __init__(self, call: str) -> None:
-        super().__init__(f"{call} needs a real event loop")
-        self.call = call
-
-
-class Handle(asyncio.TimerHandle):
-    """A callback; ``key`` is the number of the task that it belongs to, -1 if it belongs to none."""
-
-    __slots__ = ("arguments", "callback", "context", "key")
-    _loop: Callbacks
-    _when: float
-
-    def __init__(
-        self,
-        callback: Callable[..., object],
-        arguments: tuple[Any, ...],
-        loop: Callbacks,
-        context: contextvars.Context | None,
-        key: int,
-    ) -> None:
-        # The base class' own `__init__` would cost more than the rest of a step.
-        self.callback = callback
-        self.arguments = arguments
-        self.context = contextvars.copy_context() if context is None else context
-        self.key = key
-        self._loop = loop
-        self._cancelled = False
-
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-    __repr__ = object.__repr__
-
-    def get_context(self) -> contextvars.Context:
-        """Answer the context that the callback runs in."""
-        return self.context
-
-    def cancel(self) -> None:
-        """Take the callback back; it is no choice any more."""
-        if not self._cancelled:
-            self._cancelled = True
-            with suppress(ValueError):
-                self._loop.ready.remove(self)
+_TASKS: tuple[type, ...] = (asyncio.Task, vars(asyncio.tasks)["_PyTask"])  # in C and in Python
 
 
 class Callbacks(_AnyLoop):
     """The surface of an event loop without a selector.
 
-    ``ready`` are the callbacks that may run, the one ready longest first; timers are on the virtual clock.
+    ``ready`` are the callbacks that may run, the one ready longest first; ``keys`` are the numbers of the tasks
+    that they belong to, -1 for none. Timers are on the virtual clock.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
         self.ready: list[Handle] = []
+        self.keys: list[int] = []  # of the ready ones, in the same order
         self.needs_real_loop: str | None = None
         self.noise: list[str] = []
         self._clock = clock
         self._timers: list[tuple[int, int, Handle]] = []
         self._timers_set = 0
-        self._keys: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
         self._tasks: list[Task] = []  # held, so that no id is used twice, and none is lost to the collector
         self._factory: Callable[..., Any] | None = None
         self._handler: Callable[..., object] | None = None
-        self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+        self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._running = self._stopping = self._closed = self._quiet = False
         self._thread = _thread.get_ident()
 
@@ -110,10 +67,24 @@ class Callbacks(_AnyLoop):
         if self._closed:
             raise RuntimeError("Event loop is closed")
         owner = getattr(callback, "__self__", None)
-        key = self._keys.get(id(owner))
-        handle = Handle(callback, args, self, context, self._key_of(owner) if key is None else key)
+        key = -1 if owner is None else self._numbers.get(id(owner))
+        if key is None:
+            key = self._number_of(owner)
+        handle = new(Handle)
+        handle.callback = callback
+        handle.arguments = args
+        handle.context = contextvars.copy_context() if context is None else context
+        handle.loop = self
+        handle.over = False
         self.ready.append(handle)
+        self.keys.append(key)
         return handle
+
+    def forget(self, handle: Handle) -> None:
+        """Take a callback out of those that are ready, if it is one of them."""
+        if handle in self.ready:
+            index = self.ready.index(handle)
+            del self.ready[index], self.keys[index]
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
@@ -144,8 +115,13 @@ class Callbacks(_AnyLoop):
         """Set a timer; ``when`` is on the scale of `time`."""
         if self._closed:
             raise RuntimeError("Event loop is closed")
-        handle = Handle(callback, args, self, context, self._key_of(getattr(callback, "__self__", None)))
-        handle._when = when  # noqa: SLF001 - `when()` of the base class reads it
+        handle = new(Handle)
+        handle.callback = callback
+        handle.arguments = args
+        handle.context = contextvars.copy_context() if context is None else context
+        handle.loop = self
+        handle.over = False
+        handle.time = when
         ticks = self._clock.ticks_at(when)
         if ticks <= self._clock.ticks and when > self.time():
             ticks = self._clock.ticks + 1  # or a loop that sleeps for what rounding left over would never end
@@ -153,13 +129,13 @@ class Callbacks(_AnyLoop):
         heapq.heappush(self._timers, (ticks, self._timers_set, handle))
         return handle
 
-    def _key_of(self, owner: object) -> int:
+    def _number_of(self, owner: object) -> int:
         """Answer the number of a task, in the order of their first getting ready; -1 for anything else."""
         if not isinstance(owner, _TASKS):
             return -1
-        key = self._keys.get(id(owner))
+        key = self._numbers.get(id(owner))
         if key is None:
-            key = self._keys[id(owner)] = len(self._tasks)
+            key = self._numbers[id(owner)] = len(self._tasks)
             self._tasks.append(cast("Task", owner))
         return key
 
@@ -230,12 +206,16 @@ class Callbacks(_AnyLoop):
 
     async def shutdown_asyncgens(self) -> None:
         """Close the async generators that were left half-way."""
-        generators = list(self._asyncgens)
-        self._asyncgens.clear()
+        generators = list(self._asyncgens or ())
+        self._asyncgens = None
         await asyncio.gather(*(generator.aclose() for generator in generators), return_exceptions=True)
 
+    def _begun(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if self._asyncgens is None:
+            self._asyncgens = weakref.WeakSet()
+        self._asyncgens.add(generator)
+
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
-        self._asyncgens.discard(generator)
         if self._running:
             self.call_soon(self.create_task, generator.aclose())
 

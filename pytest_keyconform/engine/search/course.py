@@ -20,6 +20,12 @@ FAIR_AT = 1000
 Choice: TypeAlias = tuple[int, int, int]
 
 
+def goes_on(base: Base, fair_from: int | None) -> int:
+    """Answer up to which choice point the current task goes on where a schedule says nothing; FIFO from there."""
+    fair = FAIR_AT if fair_from is None else fair_from
+    return fair if base is Base.RUN else 0
+
+
 class Course:
     """Follows a schedule and keeps a log. A strategy of another kind appends to the log itself.
 
@@ -27,32 +33,32 @@ class Course:
     schedule was written for.
     """
 
-    __slots__ = ("_fair", "_moves", "_run", "diverged", "log")
+    __slots__ = ("_moves", "_running", "diverged", "log")
 
     def __init__(self, schedule: Schedule, log: list[Choice] | None = None) -> None:
         self.log: list[Choice] = [] if log is None else log
         self.diverged = False
         self._moves = dict(schedule.deviations)
-        self._run = schedule.base is Base.RUN
-        self._fair = FAIR_AT if schedule.fair_from is None else schedule.fair_from
+        self._running = goes_on(schedule.base, schedule.fair_from)
 
     def choose(self, ready: Sequence[int], current: int | None) -> int:
         """Answer the index that the schedule says."""
-        point, width = len(self.log), len(ready)
+        log = self.log
+        point = len(log)
         index = self._moves.get(point)
         if index is None:
-            index = current if current is not None and self._run and point < self._fair else 0
-        elif index >= width:
+            index = current if current is not None and point < self._running else 0
+        elif index >= len(ready):
             self.diverged = True
-            index = width - 1
-        self.log.append((index, width, -1 if current is None else current))
+            index = len(ready) - 1
+        log.append((index, len(ready), -1 if current is None else current))
         return index
 
 
 def written(log: Sequence[Choice], base: Base, fair_from: int | None = None) -> Schedule:
     """Write the choices down as deviations from a base."""
     fair = FAIR_AT if fair_from is None else fair_from
-    running = fair if base is Base.RUN else 0  # up to here the current task goes on
+    running = goes_on(base, fair_from)
     deviations = tuple(
         (point, chosen)
         for point, (chosen, _, current) in enumerate(log)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pytest_keyconform.engine.search.course import FAIR_AT
-from pytest_keyconform.schedule import Base
+from pytest_keyconform.engine.search.course import FAIR_AT, goes_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,19 +15,10 @@ if TYPE_CHECKING:
 MOST_NODES = 400_000  # some 100 MB; beyond it orders are still tried, but nobody may say that all were
 
 
-class _Node:
-    __slots__ = ("children", "current")
-
-    def __init__(self, width: int, current: int) -> None:
-        self.current = current
-        self.children: list[_Node | _Leaf | None] = [None] * width
-
-
-class _Leaf:
-    """An execution ended here."""
-
-
-_LEAF = _Leaf()
+# A choice point: the index of the current task, then for each task that could run the choice point it led to,
+# `_END`, or None where nobody went. A plain list, since there are so many.
+_Node: TypeAlias = list[Any]
+_END = "the execution ended here"
 
 
 class Tree:
@@ -44,7 +34,7 @@ class Tree:
         self._cut = False  # something was left out
         self._steady = True
         self._log: list[Choice] | None = None
-        self._root: list[_Node | _Leaf | None] = [None]
+        self._root: _Node = [-1, None]
 
     @property
     def exhausted(self) -> bool:
@@ -75,42 +65,41 @@ class Tree:
             self._add(log[:FAIR_AT])
 
     def _add(self, log: Sequence[Choice]) -> None:
-        branches, index = self._root, 0
+        node, branch = self._root, 1
         for chosen, width, current in log:
-            node = branches[index]
-            if node is None:
+            held = node[branch]
+            if held is None:
                 if self._nodes >= MOST_NODES:
                     self._cut = True
                     return
-                branches[index] = node = _Node(width, current)
+                held = node[branch] = [None] * (width + 1)
+                held[0] = current
                 self._nodes += 1
                 self._open += width - 1
-            elif isinstance(node, _Leaf) or len(node.children) != width:
+            elif held is _END or len(held) != width + 1:
                 self._steady = False
                 return
-            branches, index = node.children, chosen
-        if branches[index] is None:
-            branches[index] = _LEAF
+            node, branch = held, chosen + 1
+        if node[branch] is None:
+            node[branch] = _END
             self._open -= 1
-        self._steady = self._steady and isinstance(branches[index], _Leaf)
+        self._steady = self._steady and node[branch] is _END
 
-    def walk(self, schedule: Schedule) -> tuple[list[Choice], bool]:
-        """Answer the choices that a schedule would make, and whether they were all made before.
+    def walk(self, schedule: Schedule) -> tuple[list[tuple[int, _Node]], bool]:
+        """Answer the choice points that a schedule leads to, each with the index it chooses; and whether to the end.
 
         The list ends where nobody has been.
         """
         self._settle()
         moves = dict(schedule.deviations)
-        fair = FAIR_AT if schedule.fair_from is None else schedule.fair_from
-        running = fair if schedule.base is Base.RUN else 0  # up to here the current task goes on
-        path: list[Choice] = []
-        node, point = self._root[0], 0
-        while isinstance(node, _Node):
-            children, current = node.children, node.current
-            index = moves.get(point, -1)
-            if index < 0:
-                index = current if point < running and current >= 0 else 0
-            path.append((index, len(children), current))
-            node = children[min(index, len(children) - 1)]
+        running = goes_on(schedule.base, schedule.fair_from)
+        path: list[tuple[int, _Node]] = []
+        node, point = self._root[1], 0
+        while node is not None and node is not _END:
+            chosen = moves.get(point, -1)
+            if chosen < 0:
+                chosen = node[0] if point < running and node[0] >= 0 else 0
+            path.append((chosen, node))
+            node = node[chosen + 1]
             point += 1
-        return path, isinstance(node, _Leaf)
+        return path, node is _END

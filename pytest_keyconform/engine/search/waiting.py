@@ -11,7 +11,6 @@ from pathlib import Path
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import pytest_keyconform
 from pytest_keyconform.engine.clock import UPTIME
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     Task: TypeAlias = asyncio.Task[Any]
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
-_NOT_BACKEND = (_ASYNCIO, str(Path(pytest_keyconform.__file__).parent), contextlib.__file__)
+_NOT_BACKEND = (_ASYNCIO, str(Path(__file__).parents[2]), contextlib.__file__)
 _DEEPEST = 200  # a bound, should what we read by the collector run in a circle
 _ATTRIBUTES: dict[type, tuple[str, str]] = {
     CoroutineType: ("cr_frame", "cr_await"),

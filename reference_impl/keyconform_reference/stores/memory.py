@@ -60,7 +60,7 @@ class MemoryStore:
         state = queue.take(now, side.keys.get(avoid) if avoid is not None else None)
         if state is None:
             return None
-        lease = self._hand_out(state, pool, lane, now, hold=not draw)
+        lease = self._hand_out(state, pool, lane, now)
         queue.served(state, now)
         return lease
 
@@ -74,7 +74,7 @@ class MemoryStore:
                 continue
             state.settle(now)
             if state.hold is None:
-                return self._hand_out(state, pool, side.lane(model, now), now, hold=True)
+                return self._hand_out(state, pool, side.lane(model, now), now)
         return None
 
     async def next_key(self, pool: Pool) -> str | None:
@@ -221,10 +221,10 @@ class MemoryStore:
         for side in self._sides.values():
             side.sweep(now)
 
-    def _hand_out(self, state: KeyState, pool: Pool, lane: Lane, now: float, *, hold: bool) -> Lease:
+    def _hand_out(self, state: KeyState, pool: Pool, lane: Lane, now: float) -> Lease:
         lane.serve(state, now)
         token, until = next(self._tokens), math.inf
-        if hold and self._options.tenure == "lease":
+        if self._options.tenure == "lease":
             if self._options.lease_ttl is not None:
                 until = now + self._options.lease_ttl
             state.hold = Hold(token, until, lane.model.identity if lane.reserves else None)

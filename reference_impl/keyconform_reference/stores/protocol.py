@@ -85,8 +85,7 @@ class Store(Protocol):
     async def take(self, pool: Pool, model: Model, *, avoid: str | None = None, draw: bool = False) -> Lease | None:
         """Choose a usable, unheld key and write down that it was served; None if there is none.
 
-        ``avoid`` is served only if no other key is usable. With ``draw`` any usable key, each as likely, and
-        the key is not held.
+        ``avoid`` is served only if no other key is usable. With ``draw`` any usable key, each as likely.
         """
 
     async def take_any(self, pool: Pool, model: Model, *, avoid: str | None = None) -> Lease | None:

@@ -1,0 +1,35 @@
+"""Key managers with one planted bug each, written from the promises of the catalogue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from planted import (
+    acquire,
+    exhaustion,
+    failures,
+    formats,
+    liveness,
+    quota,
+    recovery,
+    serving,
+    unknown,
+    vertex,
+)
+
+if TYPE_CHECKING:
+    from planted.registry import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (
+    *acquire.MUTANTS,
+    *serving.MUTANTS,
+    *quota.MUTANTS,
+    *exhaustion.MUTANTS,
+    *unknown.MUTANTS,
+    *failures.MUTANTS,
+    *recovery.MUTANTS,
+    *vertex.MUTANTS,
+    *formats.MUTANTS,
+    *liveness.MUTANTS,
+)
+"""Every planted bug, in the order of the catalogue."""

@@ -1,0 +1,138 @@
+"""Planted bugs of the family LIVE."""
+
+from __future__ import annotations
+
+import asyncio
+
+from managers.ledger import AUTH, REGULAR, VERTEX
+from managers.poor import PoorManager
+from managers.rich import SENTINEL, RichManager
+
+from planted.registry import planted
+
+
+class LocksInTheOtherOrder(RichManager):
+    """The reset of usage locks the vertex pool first, everything else the regular one."""
+
+    async def reset_usage(self):
+        async with self._locks[VERTEX], self._locks[REGULAR]:
+            await self._store.drop("tally")
+
+
+class ReportUnderTheLock(RichManager):
+    """A refused key is reported with the status, which asks for the lock that is held already."""
+
+    async def _charge(self, pool, key, model, status):
+        await super()._charge(pool, key, model, status)
+        if status in AUTH:
+            self._last_refusal = await self._statuses(pool)
+
+
+class BookAndView(PoorManager):
+    """A record locks the book and then the view, a status the view and then the book."""
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self._book, self._view = asyncio.Lock(), asyncio.Lock()
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        arguments = (model_name, key_value, is_vertex_key, tokens_used, error, error_type)
+        async with self._book:
+            stored = await super().update_usage(*arguments)
+            await asyncio.sleep(0)
+            async with self._view:
+                return stored
+
+    async def get_keys_by_status(self):
+        async with self._view:
+            await asyncio.sleep(0)
+            async with self._book:
+                return self._groups(False)
+
+
+class LockKeptOnBadInput(RichManager):
+    """The lock is taken and released by hand, and what is refused in between leaves it taken."""
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        pool = self._pool(is_vertex_key)
+        await self._locks[pool].acquire()
+        model = self._resolve(model_name)
+        if not self._is_amount(tokens_used):
+            message = "tokens_used is a whole number from 0 on"
+            raise ValueError(message)
+        stored = key_value in self._keys[pool] and await self._record(
+            pool, key_value, model, tokens_used, error_type if error else None
+        )
+        self._locks[pool].release()
+        return stored
+
+
+class BusyFlagStaysUp(PoorManager):
+    """A flag keeps others waiting while a report is written; a model that is no name leaves it up."""
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self._writing = False
+
+    async def _wait_until_written(self):
+        while self._writing:
+            await asyncio.sleep(0.01)
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        await self._wait_until_written()
+        self._writing = True
+        if type(tokens_used) is not int or tokens_used < 0:
+            message = "tokens_used is a whole number from 0 on"
+            raise ValueError(message)
+        arguments = (model_name, key_value, is_vertex_key, tokens_used, error, error_type)
+        stored = await super().update_usage(*arguments)
+        self._writing = False
+        return stored
+
+    async def get_key(self, model_name=None, is_vertex_key=False):
+        await self._wait_until_written()
+        return await super().get_key(model_name, is_vertex_key)
+
+
+class TurnNotAwaited(RichManager):
+    """That the turn is stored as well is not awaited."""
+
+    async def _next(self, pool):
+        async with self._locks[pool]:
+            keys = self._keys[pool]
+            if not keys:
+                return SENTINEL
+            place = self._turns[pool] % len(keys)
+            self._turns[pool] = place + 1
+            self._store.put(place + 1, "turn", pool)
+            return keys[place]
+
+
+class TaskFailsUnseen(PoorManager):
+    """Refusals are announced by a task that nobody looks at, which fails where a model has no limit."""
+
+    async def handle_api_failure(self, api_key, model_name, retries, is_vertex_key=False, status_code=None):
+        if status_code in (401, 403):
+            self._announcing = asyncio.create_task(self._announce(self._name(model_name)))
+        return await super().handle_api_failure(api_key, model_name, retries, is_vertex_key, status_code)
+
+    async def _announce(self, model):
+        await asyncio.sleep(0)
+        self._capacity_lost = self._settings.limits[model].rpm * 60
+
+
+MUTANTS = (
+    planted("LIVE01", LocksInTheOtherOrder),
+    planted("LIVE01", ReportUnderTheLock),
+    planted("LIVE01", BookAndView),
+    planted("LIVE04", LockKeptOnBadInput),
+    planted("LIVE04", BusyFlagStaysUp),
+    planted("LIVE07", TurnNotAwaited),
+    planted("LIVE07", TaskFailsUnseen),
+)

@@ -1,0 +1,44 @@
+"""Every planted bug is caught by its own id, and its counterexample shows it again."""
+
+from collections import Counter
+
+import planted
+import pytest
+from judging import started, told
+
+IDS = (
+    *(f"ACQ{number:02}" for number in (*range(1, 9), 10, 11)),
+    *(f"QUO{number:02}" for number in (1, 2, 4, 5, 6, 7, 9, 10)),
+    *(f"EXH{number:02}" for number in range(1, 9)),
+    *(f"UNK{number:02}" for number in (*range(1, 9), 10)),
+    *(f"FAIL{number:02}" for number in range(1, 13)),
+    *(f"VTX{number:02}" for number in range(1, 5)),
+    *(f"FMT{number:02}" for number in (*range(1, 7), 8)),
+    *(f"LIVE{number:02}" for number in (1, 4, 7)),
+)
+
+
+@pytest.mark.parametrize(
+    "mutant", [pytest.param(mutant, id=f"{mutant.id}-{mutant.name}") for mutant in planted.MUTANTS]
+)
+def test_a_planted_bug_is_caught_by_its_own_id(mutant, record_property):
+    """The id that a bug is planted for finds it, and replaying its counterexample alone finds it again."""
+    conformance = started(mutant.target, select=(mutant.id,))
+    report = conformance.judge(mutant.id)
+    record_property("kill", f"{mutant.id} {mutant.base} {mutant.name} {report.status} {report.executions}")
+    assert (report.id, report.status) == (mutant.id, "violated"), f"{mutant.note} {told(report)}"
+    again = conformance.replay(report.counterexample.replay)
+    assert (again.id, again.status) == (mutant.id, "violated"), f"{mutant.note} {told(again)}"
+
+
+def test_every_id_has_a_bug_on_both_bases():
+    """No id goes unproven: each has a bug in the manager rich in awaits and one in the other."""
+    planted_for = Counter((mutant.id, mutant.base) for mutant in planted.MUTANTS)
+    assert [(name, base) for name in IDS for base in ("rich", "poor") if not planted_for[name, base]] == []
+    assert {mutant.id for mutant in planted.MUTANTS} == set(IDS)
+
+
+def test_names_of_mutants_differ():
+    """A row of the matrix names one mutant."""
+    names = Counter(mutant.name for mutant in planted.MUTANTS)
+    assert [name for name, count in names.items() if count > 1] == []
