@@ -144,7 +144,7 @@ class FailedCallCountedOnce(Invariant):
     )
     VIOLATING = (
         'record(lease=key-1, tokens=0, outcome=transient) -> True\nusage(key=key-1) -> {"rpm": 0, "rpd": 0}',
-        'policy error_usage=free\nrecord(lease=key-1, tokens=0, outcome=request) -> True\nusage(key=key-1) -> {"rpd": 1}',
+        'policy error_usage=free\nrecord(lease=key-1, outcome=request) -> True\nusage(key=key-1) -> {"rpd": 1}',
         'fail(lease=key-1, status=500) -> key-2\nusage(key=key-1) -> {"rpm": 1}',
         (
             "record(lease=key-1, tokens=0, outcome=transient) -> True\nfail(lease=key-1, status=500) -> key-2\n"

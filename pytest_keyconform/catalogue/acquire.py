@@ -372,6 +372,10 @@ class AnswersWhileUsable(Invariant):
         asks = [s for n in range(4) for s in self.taking(f"t{n}")]
         last = (fail("key-1", status=401), fail("key-2", status=429))
         yield Workload(name="removed", given=TRIO, setup=(*last, *asks))
+        four = Given(regular=("key-1", "key-2", "key-3", "key-4"))
+        for left in ("key-1", "key-4"):
+            others = [fail(key, status=401) for key in four.regular if key != left]
+            yield Workload(name=f"only-{left}", given=four, setup=(*others, *asks))
         yield Workload(
             name="removing",
             given=PAIR,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_keyconform.catalogue.reading import used
+from pytest_keyconform.catalogue.reading import COUNTERS, used
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served, validity
 from pytest_keyconform.model.state import Tri
 
@@ -63,8 +63,9 @@ def _wrong(moment: Moment) -> Iterator[tuple[str, str]]:
         case "is_valid" if known and isinstance(value, bool):
             yield from _placed(key, validity(moment, key), valid=value, invalid=not value)
         case "usage" if known and moment.oracle.policies.counted_on != "none":
-            for name, bounds in used(moment).items():
-                yield from _counted(key, value.get(name) if isinstance(value, dict) else value, bounds)
+            counters = dict.fromkeys(COUNTERS, 0) if value is None else value
+            for name, bounds in used(moment).items() if isinstance(counters, dict) else ():
+                yield from _counted(key, counters.get(name), bounds)
         case "status" | "all_keys" if isinstance(value, dict):
             yield from _listed(moment)
 
@@ -76,8 +77,7 @@ def _listed(moment: Moment) -> Iterator[tuple[str, str]]:
     for key in moment.state.members.get(moment.pool, ()):
         yield from _placed(key, validity(moment, key), valid=key in valid, invalid=key in invalid)
         count = valid.get(key, invalid.get(key))
-        if count is not None:
-            yield from _counted(key, count, moment.oracle.failures(moment.state, (moment.pool, key)))
+        yield from _counted(key, count, moment.oracle.failures(moment.state, (moment.pool, key)))
 
 
 def _placed(key: str, truth: Tri, *, valid: bool, invalid: bool) -> Iterator[tuple[str, str]]:
@@ -88,11 +88,10 @@ def _placed(key: str, truth: Tri, *, valid: bool, invalid: bool) -> Iterator[tup
 
 
 def _counted(key: str, value: object, bounds: Bounds) -> Iterator[tuple[str, str]]:
-    """Compare with nothing alone: how much is charged is told by other rules. No answer is a count of none."""
-    number = 0 if value is None else value
-    if not isinstance(number, int | float):
+    """Compare with nothing alone: how much is charged is told by other rules."""
+    if not isinstance(value, int | float):
         return
-    if number > 0 and bounds.high == 0:
+    if value > 0 and bounds.high == 0:
         yield key, "shows a charge that was not made"
-    if number == 0 and bounds.low > 0:
+    if value == 0 and bounds.low > 0:
         yield key, "misses a charge"

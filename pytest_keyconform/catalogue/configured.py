@@ -54,8 +54,8 @@ class ConfiguredNumbersObeyed(Invariant):
         "given max_retries=1\nfail(lease=key-1, status=500, retries=1) -> key-2",
         'given regular=key-1\nfail(lease=key-1, status=401) -> ""\nadvance(seconds=172800)\nacquire() -> key-1',
         (
-            'policy quota_recovery=300\ngiven regular=key-1\nfail(lease=key-1, status=429) -> ""\nadvance(seconds=150)\n'
-            "acquire() -> key-1"
+            'policy quota_recovery=300\ngiven regular=key-1\nfail(lease=key-1, status=429) -> ""\n'
+            "advance(seconds=150)\nacquire() -> key-1"
         ),
         'given regular=key-1 default_model=m2 m1.rpm=0\nacquire(model=None) -> ""',
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_keyconform.catalogue.steps import acquire, fail, random_key, record, release
 from pytest_keyconform.operation import Ref
-from pytest_keyconform.workload import Given, Limits
+from pytest_keyconform.workload import DEFAULT_MODEL, Given, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +65,14 @@ def told(rule: Invariant, step: Step) -> tuple[Step, ...]:
     return step, release(label)
 
 
-def failing(rule: Invariant, *, status: int | None, pool: str = "regular", last: bool = False) -> Report:
+def failing(
+    rule: Invariant,
+    *,
+    status: int | None,
+    pool: str = "regular",
+    model: object = DEFAULT_MODEL,
+    last: bool = False,
+) -> Report:
     """Answer a failure report that neither waits nor raises when it leaves no key: as the last retry, where it can be.
 
     ``last``: as the last retry in any case, so that it answers no key.
@@ -73,7 +80,7 @@ def failing(rule: Invariant, *, status: int | None, pool: str = "regular", last:
     impatient = rule.policies.exhaustion in ("typed-error", "blocks")
     final = last or (impatient and rule.claims.takes("fail", "retries", pool=pool))
     retries = Given().max_retries if final else 0
-    return lambda lease: fail(lease, status=status, pool=pool, retries=retries)
+    return lambda lease: fail(lease, status=status, model=model, pool=pool, retries=retries)
 
 
 def strikes(rule: Invariant) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal
 from pytest_keyconform.catalogue.provoking import limit_of, limited, told
 from pytest_keyconform.catalogue.reading import wrong_usage
+from pytest_keyconform.catalogue.serving import at_limit
 from pytest_keyconform.catalogue.steps import (
     acquire,
     fail,
@@ -112,7 +113,7 @@ class RecordsAddUp(Invariant):
         if moment.name == "record":
             return self._declined(moment)
         if moment.name in ENTRY_POINTS and not self.claims.operations.get("usage"):
-            return atlimit_of(moment)
+            return at_limit(moment)
         return wrong_usage(moment)
 
     def _declined(self, moment: Moment) -> Refusal | None:
@@ -207,14 +208,14 @@ class ExactBoundary(Invariant):
         """Refuse a key at a limit, and an empty answer while one is below its limits."""
         if moment.name not in ENTRY_POINTS:
             return None
-        return atlimit_of(moment)
+        return at_limit(moment)
 
 
 @final
 class CountedApart(Invariant):
     """Counters are per pool, key and model; ("a:b", "c") and ("a", "b:c") differ.
 
-    Why: a counter that several share runs into its limit for all of them, one that is split never does (000-29, 002-O7).
+    Why: a counter several share reaches its limit for all of them, one that is split never does (000-29, 002-O7).
     How it breaks: names are joined by a sign that may stand in them; one counter for a key, whatever the model.
     Fix: key the counters by tuples, or escape what is joined.
     """
@@ -292,4 +293,4 @@ class CountedApart(Invariant):
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a usage, and what is served for it, that other counters explain."""
-        return atlimit_of(moment) if moment.name in ENTRY_POINTS else wrong_usage(moment)
+        return at_limit(moment) if moment.name in ENTRY_POINTS else wrong_usage(moment)

@@ -85,7 +85,9 @@ class VertexAcquire(Invariant):
                 yield Workload(name=f"{number}-{name}", given=PAIR, setup=asks)
             for state, given, steps in self._states():
                 for name, asks in asked.items():
-                    yield Workload(name=f"{number}-{state}-{name}", given=given, setup=steps, finale=asks)
+                    needs = given.needs | {"default_model"} if name == "none" else given.needs
+                    pool = replace(given, needs=needs)
+                    yield Workload(name=f"{number}-{state}-{name}", given=pool, setup=steps, finale=asks)
 
     def _asks(self, form: Form, model: object) -> tuple[Step, ...]:
         placed = form.name in BY_PLACE or ...
@@ -157,7 +159,7 @@ class VertexFailure(Invariant):
         "fail(lease=vertex-1, pool=vertex, retries=3) -> None",
         "policy sentinel=None\nfail(lease=vertex-1, pool=vertex, retries=0) -> None",
         "fail(lease=vertex-1, pool=vertex, retries=0) -> True",
-        "policy exhaustion=typed-error\nfail(lease=vertex-1, pool=vertex, retries=0) -> raises typed NoKey",
+        "policy exhaustion=typed-error\nfail(lease=vertex-1, model=m1, pool=vertex, retries=0) -> raises typed NoKey",
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -193,13 +195,158 @@ class VertexFailure(Invariant):
         servable = moment.servable()
         others = [key for key, truth in servable.items() if truth is Tri.YES and key != moment.key]
         retries = moment.operation.get("retries", 0)
-        limit = moment.oracle.given.max_retries if moment.oracle.told("max_retries") else 1
-        needless = bool(others) and isinstance(retries, int) and retries < limit
+        told = self.claims.given is None or "max_retries" in self.claims.given
+        early = told and isinstance(retries, int) and retries < moment.oracle.given.max_retries
+        needless = early and bool(others)
         if isinstance(moment.operation.response, Raised):
             form = moment.form
             modelless = moment.model is None and form is not None and not _does_without_model(form)
             wrong = needless and not modelless and not moment.operation.get("bad")
         else:
             wrong = moment.answered and (self.policies.sentinel is not None or needless)
-        expected = f"a key of the vertex pool ({', '.join(others)})" if others else "the sentinel \"\""
+        expected = f"a key of the vertex pool ({', '.join(others)})" if others else 'the sentinel ""'
         return moment.refusal(expected, "fail of a vertex key answers no str") if wrong else None
+
+
+def _reports(rule: Invariant, pool: str) -> Iterator[tuple[str, Report, int]]:
+    """Yield each kind of report on a key of a pool, and how often it is made: far beyond any threshold, or once."""
+    for name, status, times in (("auth", 401, 1), ("quota", 429, 1), ("strike", None, 1), ("struck", None, 0)):
+        yield name, failing(rule, status=status, pool=pool), times or strikes(rule) + 1
+    yield "usage", lambda lease: record(lease, pool=pool, tokens=5), 1
+    yield "refused", lambda lease: record(lease, pool=pool, tokens=0, outcome="auth"), 1
+
+
+def _charging(rule: Invariant, given: Given, pool: str, report: Report, times: int) -> tuple[Step, ...]:
+    """Answer reports on the one key of a pool."""
+    key = given.keys(pool)[0]
+    return tuple(s for n in range(times) for s in reported(rule, [(key, report)], pool=pool, tag=f"{pool}{n}x"))
+
+
+def _looking(given: Given) -> tuple[Step, ...]:
+    """Answer every view of both pools, and an acquire from each."""
+    return tuple(
+        step
+        for pool in POOLS
+        for step in optional(
+            *views(given, pool=pool),
+            *(usage(key, pool=pool) for key in given.keys(pool)),
+            acquire(pool=pool),
+        )
+    )
+
+
+@final
+class ChargedToTheVertexPool(Invariant):
+    """A vertex failure or usage is charged to the vertex pool alone.
+
+    Why: a failure that is charged to the regular pool takes a sound key out there, and leaves the bad one in use
+    (000-8, 000-9).
+    How it breaks: the key is looked up in the regular pool first; one table of counts serves both pools.
+    Fix: keep every count by pool and key, and let the form that was called say the pool.
+    """
+
+    id = "VTX03"
+    audits = ("000-8", "000-9")
+    requires = ("fail|record",)
+    CONFORMING = (
+        "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
+        "failures(key=vertex-1, pool=vertex) -> 1\nfailures(key=key-1) -> 0\nacquire() -> key-1",
+        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+        "is_valid(key=key-1, pool=vertex) -> False\nis_valid(key=key-1, pool=regular) -> True\nacquire() -> key-1\n"
+        'acquire(pool=vertex) -> ""',
+        "given regular=key-1 vertex=key-1\nrecord(lease=key-1, pool=vertex, tokens=5) -> True\n"
+        'usage(key=key-1, pool=vertex) -> {"rpm": 1, "tpm": 5}\nusage(key=key-1) -> None',
+    )
+    VIOLATING = (
+        "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
+        "failures(key=key-1) -> 1",
+        "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
+        "failures(key=vertex-1, pool=vertex) -> 0",
+        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\nacquire() -> ""',
+        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+        'status() -> {"valid_keys": {}, "invalid_keys": {"key-1": 3}}',
+        "given regular=key-1 vertex=key-1\nrecord(lease=key-1, pool=vertex, tokens=5) -> True\n"
+        'usage(key=key-1, pool=regular) -> {"rpm": 1, "tpm": 5}',
+    )
+
+    def workloads(self) -> Iterator[Workload]:
+        """Each kind of report on a vertex key, under a name of its own and under one that both pools have."""
+        pools = (
+            (("apart", APART), ("shared", SHARED)) if self.policies.both_pools == "separate" else (("apart", APART),)
+        )
+        for named, given in pools:
+            for name, report, times in _reports(self, VERTEX):
+                charging = _charging(self, given, VERTEX, report, times)
+                yield Workload(name=f"{named}-{name}", given=given, setup=charging, finale=_looking(given))
+        for number, form in enumerate(self.claims.forms("fail", VERTEX)[1:], start=1):
+            for named, given in pools:
+                failed = fail(given.keys(VERTEX)[0], status=None, pool=VERTEX, form=form.name)
+                setup = (failed,) * (strikes(self) + 1)
+                yield Workload(name=f"{named}-form-{number}", given=given, setup=setup, finale=_looking(given))
+
+    def refuses(self, moment: Moment) -> Refusal | None:
+        """Refuse a view or a choice that another charging alone explains."""
+        return mischarged(moment)
+
+
+@final
+class BothPools(Invariant):
+    """A key in both pools follows both_pools, the same in every operation.
+
+    Why: where one operation asks the regular pool first and another one the vertex pool, a key that is out in one
+    of them is served from the other, and can never be restored (000-9).
+    How it breaks: the pool is looked up by the key, each method in its own order, although the caller named it.
+    Fix: let the pool that was named decide everywhere, or refuse such lists when opened.
+    """
+
+    id = "VTX04"
+    audits = ("000-9",)
+    subject = ("open",)
+    CONFORMING = (
+        'given regular=key-1 vertex=key-1\nopen()\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
+        "acquire(pool=vertex) -> key-1\nis_valid(key=key-1, pool=regular) -> False",
+        'given regular=key-1 vertex=key-1\nopen()\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+        "reset(key=key-1, pool=vertex) -> True\nacquire(pool=vertex) -> key-1",
+        "policy both_pools=reject\ngiven regular=key-1 vertex=key-1\nopen() -> raises typed SharedKey",
+    )
+    VIOLATING = (
+        "policy both_pools=reject\ngiven regular=key-1 vertex=key-1\nopen()",
+        "policy both_pools=reject\ngiven regular=key-1 vertex=key-1\nopen() -> raises KeyError",
+        "given regular=key-1 vertex=key-1\nopen() -> raises typed SharedKey",
+        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
+        'acquire(pool=vertex) -> ""',
+        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
+        "is_valid(key=key-1, pool=regular) -> True",
+        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+        'reset(key=key-1, pool=vertex) -> True\nacquire(pool=vertex) -> ""',
+    )
+
+    def workloads(self) -> Iterator[Workload]:
+        """Opening; then each kind of report on the key in either pool, and its recovery."""
+        two = Given(regular=("key-1", "key-2"), vertex=("vertex-1", "key-2"))
+        for name, given in (("one", SHARED), ("two", two)):
+            needs = frozenset({"api_keys", "vertex_api_keys"})
+            yield Workload(name=f"open-{name}", given=replace(given, needs=needs))
+        if self.policies.both_pools == "reject":
+            return
+        yield Workload(name="fresh", given=SHARED, setup=tuple(acquire(pool=pool) for pool in POOLS))
+        for pool in POOLS:
+            for name, report, times in _reports(self, pool):
+                charging = _charging(self, SHARED, pool, report, times)
+                if not names_its_pool(self.claims, charging[-1].name, pool):
+                    continue
+                yield Workload(name=f"{pool}-{name}", given=SHARED, setup=charging, finale=_looking(SHARED))
+                if name in ("auth", "struck", "quota") and names_its_pool(self.claims, "reset", pool):
+                    after = (acquire(pool=pool, optional=True), *views(SHARED, pool=pool))
+                    setup = (*charging, reset("key-1", pool=pool))
+                    yield Workload(name=f"{pool}-{name}-reset", given=SHARED, setup=setup, finale=after)
+
+    def refuses(self, moment: Moment) -> Refusal | None:
+        """Refuse an opening that does not follow the policy, and answers that are those of the other pool."""
+        if moment.name != "open":
+            return mischarged(moment)
+        rejects = self.policies.both_pools == "reject"
+        if isinstance(moment.operation.response, Answered if rejects else Raised):
+            expected = "an error that the backend declares" if rejects else "it opens"
+            return moment.refusal(f"{expected}: both_pools is {self.policies.both_pools!r}", "open ignores both_pools")
+        return None

@@ -17,7 +17,7 @@ from pytest_keyconform.engine.loop import NeedsRealLoop
 from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
-from pytest_keyconform.errors import TargetError, TokenError
+from pytest_keyconform.errors import TokenError
 from pytest_keyconform.machines import programs
 from pytest_keyconform.report import CounterexampleReport, InvariantReport, Report, Status, counts_of, verdict_of
 from pytest_keyconform.spec.policies import Policies
@@ -71,11 +71,8 @@ class Conformance:
             self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
             self._clock.watch(_modules_of(self._target))
             try:
-                with Watchdog(self._settings.timeout):
-                    self._backend = survey(self._target, self._clock, seed=self._settings.seed)
-            except TimedOut:
-                message = f"{self._setting.target}: opening it did not end within {self._settings.timeout:g} s"
-                raise TargetError(message) from None
+                settings = self._settings
+                self._backend = survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout)
             except NeedsRealLoop as need:
                 self._unable = f"{need}; backends that need one cannot be judged in this version"
 
@@ -158,13 +155,6 @@ class Conformance:
                 histories.append((program, examiner.backend.runner.run(program, scheduler).history))
             self._histories = histories
         return self._histories
-
-
-def replay(settings: Settings, target: TargetSetting) -> InvariantReport:
-    """Run one counterexample again, alone."""
-    conformance = Conformance(settings, target)
-    conformance.start()
-    return conformance.replay(settings.replay or "")
 
 
 def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> InvariantReport:

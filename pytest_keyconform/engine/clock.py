@@ -196,7 +196,8 @@ class TimeFunction:
 
 
 def _function_of_time(name: str) -> object:
-    return getattr(time, name)
+    function = TIME_FUNCTIONS[name]
+    return function if _active else function.real
 
 
 TIME_FUNCTIONS = {
@@ -257,7 +258,7 @@ class _Rebinder:
             put(new)
 
     def _visit(self, value: object) -> None:
-        if id(value) in self._seen or len(self._seen) > _LARGEST_WALK:
+        if isinstance(value, ModuleType) or id(value) in self._seen or len(self._seen) > _LARGEST_WALK:
             return
         self._seen.add(id(value))
         if isinstance(value, FunctionType):
@@ -269,7 +270,7 @@ class _Rebinder:
         elif isinstance(value, dict):
             self._mapping(value)
         elif not _is_foreign(type(value).__module__):
-            self._mapping(getattr(value, "__dict__", {}))
+            self._mapping(_attributes(value))
 
     def _mapping(self, mapping: dict[str, object]) -> None:
         for key, held in list(mapping.items()):
@@ -295,3 +296,12 @@ class _Rebinder:
 def _is_foreign(module_name: object) -> bool:
     """Tell whether a module keeps its references: of the standard library, the test runner, this package."""
     return not isinstance(module_name, str) or module_name.partition(".")[0] in _FOREIGN
+
+
+def _attributes(value: object) -> dict[str, object]:
+    """Answer what an object holds, without asking the object: its own ``__getattr__`` may raise anything."""
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+    return held if isinstance(held, dict) else {}

@@ -21,6 +21,7 @@ from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from pytest_keyconform.adapters.resolve import Opened, Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.workload import Workload

@@ -12,6 +12,7 @@ from pytest_keyconform.operation import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Scheduler

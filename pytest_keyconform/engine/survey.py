@@ -14,6 +14,7 @@ from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock
 from pytest_keyconform.engine.sequential import SequentialRunner, drive
 from pytest_keyconform.engine.tasks import TaskRunner
+from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
 from pytest_keyconform.errors import TargetError
 from pytest_keyconform.workload import Given
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.explore import Runner
     from pytest_keyconform.operation import Claims
 
+
+PROBE = 5.0  # seconds of real time that one acquire may take, before it is taken to answer no lease
 
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -35,23 +38,27 @@ class Backend:
     runner: Runner
 
 
-def survey(target: Target, clock: VirtualClock, *, seed: int) -> Backend:
+def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 60.0) -> Backend:
     """Open the target on an ordinary pool, on the loop or, where it wants none, without one.
 
-    Raises `TargetError` where it cannot be opened, with what it raised.
+    Raises `TargetError` where it cannot be opened within ``seconds`` of real time, with what it raised.
     """
     failures: list[str] = []
     for run in (_on_loop(clock), drive):
         clock.reset()
         try:
-            claims = run(_claimed(target))
+            with Watchdog(seconds):
+                claims = run(_claimed(target))
+        except TimedOut:
+            message = f"{target.text}: opening it did not end within {seconds:g} s"
+            raise TargetError(message) from None
         except OpeningFailed as failure:
             failures.append(str(failure))
         except (Deadlock, Livelock):
             failures.append("opening it never ends")
         else:
             clock.reset()
-            leased = target.policies.tenure == "lease" or _answers_leases(target, run)
+            leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
             kind = TaskRunner if claims.is_async else SequentialRunner
             return Backend(claims, kind(target, clock, seed=seed, leased=leased))
     message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
@@ -72,11 +79,12 @@ async def _claimed(target: Target) -> Claims:
     return opened.connection.claims
 
 
-def _answers_leases(target: Target, run: Run) -> bool:
+def _answers_leases(target: Target, run: Run, *, seconds: float) -> bool:
     """Tell whether an acquire answers a lease that carries something a report needs."""
     try:
-        return bool(run(_leased(target)))
-    except Exception:  # noqa: BLE001 - what an acquire raises, or that it never ends, is judged by the rules
+        with Watchdog(seconds):
+            return bool(run(_leased(target)))
+    except (Exception, SystemExit, GeneratorExit, TimedOut):  # noqa: BLE001 - the rules judge how an acquire ends
         return False
 
 

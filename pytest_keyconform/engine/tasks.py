@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.search import Scheduler
     from pytest_keyconform.workload import Step, Workload
 
-CLIENT = "client-"
+CLIENT, MAIN = "client-", "main"  # the names of the tasks
 MAX_STEPS = 20_000  # of the loop, in one execution: far beyond any workload, a second of real time at most
 
 
@@ -133,8 +133,8 @@ def _observer(program: Program) -> Callable[[asyncio.Task[Any], str, str], None]
         name = task.get_name()
         if where and name.startswith(CLIENT):
             program.note(int(name.removeprefix(CLIENT)), "suspend", line, where)
-        elif where and not task.get_name().startswith("keyconform"):
-            program.note(-1, "suspend", line, where)
+        elif where:
+            program.note(0 if name == MAIN else -1, "suspend", line, where)
 
     return observe
 

@@ -227,10 +227,10 @@ class FreshStartForAll(RichManager):
 class PassedOverIsAStrike(PoorManager):
     """A key that is passed over because it is out gets another strike each time."""
 
-    async def _deal(self, vertex, model, besides=None):
-        key = await super()._deal(vertex, model, besides)
+    async def get_key(self, model_name=None, is_vertex_key=False):
+        key = await super().get_key(model_name, is_vertex_key)
         if key == NOTHING:
-            for card in self._decks[bool(vertex)].cards.values():
+            for card in self._decks[bool(is_vertex_key)].cards.values():
                 card.strikes += not self._valid(card)
         return key
 
