@@ -111,8 +111,9 @@ class Target:
     async def made(self, pool: Pool) -> Opened:
         """Make a fresh manager on a pool, not opened yet."""
         leave = AsyncExitStack()
+        handed = pool.as_secrets() if self.policies.secret_keys else pool
         try:
-            manager = await _entered(await _settled(self.handing.call(self.factory, pool)), leave)
+            manager = await _entered(await _settled(self.handing.call(self.factory, handed)), leave)
         except BaseException as error:
             if _passes(error):
                 raise

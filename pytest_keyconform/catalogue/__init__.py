@@ -18,6 +18,7 @@ FAMILIES: Final = (
     "empty",
     "unknown",
     "failure",
+    "retrying",
     "recovery",
     "vertex",
     "formats",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_keyconform.catalogue.invariant import Moment
 from pytest_keyconform.catalogue.serving import knows_model, unusable_served
 from pytest_keyconform.catalogue.steps import acquire, fail, step
+from pytest_keyconform.model.names import known
 from pytest_keyconform.model.state import Tri
 from pytest_keyconform.operation import Answered, Raised
 from pytest_keyconform.workload import DEFAULT_MODEL, Given
@@ -34,6 +35,17 @@ class Said(NamedTuple):
 
 
 # -- steps ---------------------------------------------------------------------------------------------------
+
+
+def worn(max_failures: int, *, keys: int = 2) -> Given:
+    """Answer a pool of some keys of each kind with this threshold."""
+    numbers = range(1, keys + 1)
+    return Given(
+        regular=tuple(f"key-{number}" for number in numbers),
+        vertex=tuple(f"vertex-{number}" for number in numbers),
+        max_failures=max_failures,
+        needs=frozenset({"max_failures"}),
+    )
 
 
 def hurt(
@@ -162,6 +174,12 @@ def last_retry(moment: Moment) -> bool:
     retries = moment.operation.get("retries", 0)
     limit = moment.oracle.given.max_retries if moment.oracle.told("max_retries") else 1
     return not isinstance(retries, int) or retries >= limit
+
+
+def is_rejected(moment: Moment) -> bool:
+    """Tell whether the model that was named is one that the backend may refuse: unknown, under ``reject``."""
+    policies = moment.oracle.policies
+    return policies.unknown_model == "reject" and not known(moment.model, moment.oracle.given, policies)
 
 
 def after_report(moment: Moment) -> Moment:

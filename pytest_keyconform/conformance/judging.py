@@ -56,7 +56,7 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
             return Unjudged(f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01")
         if operation.name != "open" and not rule.unhindered and accident(operation, rule.policies):
             return Unjudged(f"{operation.invocation} {answer(operation)}")
-        if isinstance(operation.response, Skipped):
+        if isinstance(operation.response, Skipped) and not (operation.response.why == UNANSWERED and served(history)):
             lacking = "" if operation.response.why == UNANSWERED else operation.name
             return Unjudged(
                 f"{operation.invocation} was left out: {operation.response.why}", mild=True, lacking=lacking
@@ -64,3 +64,8 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
     if history.ending is Ending.LIVELOCK:
         return Unjudged("the execution never came to its end")
     return None
+
+
+def served(history: History) -> bool:
+    """Tell whether any key was served: then a step on one that was not had rightly nothing to act on."""
+    return any(isinstance(op.value, str) and op.value for op in history.named("acquire", "random_key", "next_key", "fail"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class Limits(BaseModel):
@@ -44,3 +44,9 @@ class Pool(BaseModel):
         )
 
     __str__ = __repr__
+
+    def as_secrets(self) -> Pool:
+        """Answer the same pool with its keys as `SecretStr`, for a backend that declares ``secret_keys``."""
+        names = ("api_keys", "vertex_api_keys")
+        wrapped = {name: tuple(SecretStr(key) for key in getattr(self, name)) for name in names}
+        return self.model_copy(update={**wrapped, "paid_key": SecretStr(self.paid_key)})

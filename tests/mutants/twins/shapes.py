@@ -6,8 +6,9 @@ import asyncio
 import sqlite3
 import threading
 import time
+from datetime import datetime
 
-from managers.poor import NOTHING
+from managers.poor import DAY_ZONE, NOTHING
 
 from pytest_keyconform import Policies
 
@@ -94,7 +95,7 @@ class ThreadSafe:
         self._banned = set()
         self._marked = {}
         self._places = {}
-        self._minutes = {}
+        self._windows = {}
 
     def _model(self, name):
         if name is not None and not isinstance(name, str):
@@ -105,9 +106,13 @@ class ThreadSafe:
         return max(known, key=len, default=name)
 
     def _used(self, vertex, key, model):
-        minute = int(time.time() // 60)
-        used = self._minutes.get((vertex, key, model))
-        return used if used and used["minute"] == minute else {"minute": minute, "rpm": 0, "tpm": 0}
+        """Answer what is used up in the minute and the day that it is now."""
+        now = {"minute": int(time.time() // 60), "day": datetime.fromtimestamp(time.time(), DAY_ZONE).date()}
+        used = self._windows.get((vertex, key, model), {})
+        minutely = used if used.get("minute") == now["minute"] else {}
+        daily = used if used.get("day") == now["day"] else {}
+        counts = {name: minutely.get(name, 0) for name in ("rpm", "tpm")}
+        return {**now, **counts, "rpd": daily.get("rpd", 0)}
 
     def _usable(self, vertex, key, model):
         if (vertex, key) in self._banned or self._strikes[vertex][key] >= self._pool.max_failures:
@@ -115,8 +120,8 @@ class ThreadSafe:
         used, limits = self._used(vertex, key, model), self._pool.limits.get(model)
         if self._marked.get((vertex, key, model)) == used["minute"]:
             return False
-        pairs = () if limits is None else ((used["rpm"], limits.rpm), (used["tpm"], limits.tpm))
-        return all(limit is None or count < limit for count, limit in pairs)
+        room = ((used[name], getattr(limits, name, None)) for name in ("rpm", "tpm", "rpd"))
+        return all(limit is None or count < limit for count, limit in room)
 
     def _choose(self, vertex, model, besides=None):
         keys = list(self._strikes[vertex])
@@ -139,10 +144,11 @@ class ThreadSafe:
             vertex, model = bool(is_vertex_key), self._model(model_name)
             if key_value not in self._strikes[vertex]:
                 return False
-            used = dict(self._used(vertex, key_value, model))
+            used = self._used(vertex, key_value, model)
             used["rpm"] += 1
             used["tpm"] += tokens_used
-            self._minutes[vertex, key_value, model] = used
+            used["rpd"] += 1
+            self._windows[vertex, key_value, model] = used
             status = {"429": 429, "permanent": 401}.get(error_type) if error else None
             return status is None or self._blame(vertex, key_value, model, status)
 
@@ -167,7 +173,7 @@ class ThreadSafe:
             if api_key not in self._strikes[False]:
                 return None
             used = self._used(False, api_key, self._model(model_name))
-            return {"rpm": used["rpm"], "tpm": used["tpm"]}
+            return {name: used[name] for name in ("rpm", "tpm", "rpd")}
 
     def get_fail_count(self, key):
         with self._lock:
