@@ -17,11 +17,15 @@ FAMILIES: Final = (
     "exhaustion",
     "empty",
     "unknown",
+    "naming",
+    "strangers",
     "failure",
     "retrying",
+    "keeping",
     "recovery",
     "vertex",
     "formats",
+    "answers",
     "liveness",
 )
 

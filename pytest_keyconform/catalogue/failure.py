@@ -49,23 +49,35 @@ class ThresholdOfFailures(Invariant):
     requires = ("fail", "acquire|is_valid|status|all_keys|failures")
     general = True
     CONFORMING = (
-        "given max_failures=2\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> True\n"
-        "fail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> False\nfailures(key=key-1) -> 2",
-        "policy failures=immediate\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> False\n"
-        "failures(key=key-1) -> 3",
-        "given max_failures=2\npolicy success=clears\nfail(lease=key-1, status=500) -> key-2\n"
-        "record(lease=key-1) -> True\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> True",
-        "given regular=key-1 max_failures=1\npolicy exhaustion=fallback\nfail(lease=key-1, status=500) -> key-1\n"
-        "acquire() -> key-1",
-        "given max_failures=1\npolicy strike_recovery=60.0\nfail(lease=key-1, status=500) -> key-2\n"
-        "advance(seconds=62)\nis_valid(key=key-1) -> True\nfailures(key=key-1) -> 0",
+        (
+            "given max_failures=2\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> True\n"
+            "fail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> False\nfailures(key=key-1) -> 2"
+        ),
+        (
+            "policy failures=immediate\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> False\n"
+            "failures(key=key-1) -> 3"
+        ),
+        (
+            "given max_failures=2\npolicy success=clears\nfail(lease=key-1, status=500) -> key-2\n"
+            "record(lease=key-1) -> True\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> True"
+        ),
+        (
+            "given regular=key-1 max_failures=1\npolicy exhaustion=fallback\nfail(lease=key-1, status=500) -> key-1\n"
+            "acquire() -> key-1"
+        ),
+        (
+            "given max_failures=1\npolicy strike_recovery=60.0\nfail(lease=key-1, status=500) -> key-2\n"
+            "advance(seconds=62)\nis_valid(key=key-1) -> True\nfailures(key=key-1) -> 0"
+        ),
     )
     VIOLATING = (
         "given max_failures=2\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> False",
         "given max_failures=1\nfail(lease=key-1, status=500) -> key-2\nacquire() -> key-1",
         'given regular=key-1 max_failures=2\nfail(lease=key-1, status=500) -> key-1\nacquire() -> ""',
-        "given max_failures=1\nfail(lease=key-1, status=500) -> key-2\n"
-        'status() -> {"valid_keys": {"key-1": 1, "key-2": 0, "key-3": 0}, "invalid_keys": {}}',
+        (
+            "given max_failures=1\nfail(lease=key-1, status=500) -> key-2\n"
+            'status() -> {"valid_keys": {"key-1": 1, "key-2": 0, "key-3": 0}, "invalid_keys": {}}'
+        ),
         "given max_failures=2\nfail(lease=key-1, status=500) -> key-2\nfailures(key=key-1) -> 2",
         "policy failures=immediate\nfail(lease=key-1, status=500) -> key-2\nis_valid(key=key-1) -> True",
     )
@@ -123,19 +135,29 @@ class FailuresAddUp(Invariant):
     applies: ClassVar = {"failures": ("threshold",)}
     overlap = True
     CONFORMING = (
-        "given max_failures=9\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
-        "failures(key=key-1) -> 2",
+        (
+            "given max_failures=9\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
+            "failures(key=key-1) -> 2"
+        ),
         "| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=429) -> key-3\nfailures(key=key-1) -> 1",
-        "given max_failures=2\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
-        "is_valid(key=key-1) -> False",
+        (
+            "given max_failures=2\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
+            "is_valid(key=key-1) -> False"
+        ),
     )
     VIOLATING = (
-        "given max_failures=9\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
-        "failures(key=key-1) -> 1",
-        "| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-2, status=500) -> key-3\n"
-        'status() -> {"valid_keys": {"key-1": 1, "key-2": 0, "key-3": 0}, "invalid_keys": {}}',
-        "given max_failures=2\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
-        "is_valid(key=key-1) -> True",
+        (
+            "given max_failures=9\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
+            "failures(key=key-1) -> 1"
+        ),
+        (
+            "| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-2, status=500) -> key-3\n"
+            'status() -> {"valid_keys": {"key-1": 1, "key-2": 0, "key-3": 0}, "invalid_keys": {}}'
+        ),
+        (
+            "given max_failures=2\n| fail(lease=key-1, status=500) -> key-2\n| fail(lease=key-1, status=500) -> key-3\n"
+            "is_valid(key=key-1) -> True"
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -188,12 +210,18 @@ class QuotaIsOfOneModel(Invariant):
     audits = ("000-1",)
     requires = ("fail|record",)
     CONFORMING = (
-        'given regular=key-1\nfail(lease=key-1, model=m1, status=429) -> ""\nacquire(model=m2) -> key-1\n'
-        "failures(key=key-1) -> 0",
-        "given regular=key-1,key-2\nfail(lease=key-1, model=m1, status=429) -> key-2\nacquire(model=m1) -> key-2\n"
-        "acquire(model=m1) -> key-2",
-        "policy exhaustion=fallback\ngiven regular=key-1\nfail(lease=key-1, model=m1, status=429) -> key-1\n"
-        "acquire(model=m1) -> key-1",
+        (
+            'given regular=key-1\nfail(lease=key-1, model=m1, status=429) -> ""\nacquire(model=m2) -> key-1\n'
+            "failures(key=key-1) -> 0"
+        ),
+        (
+            "given regular=key-1,key-2\nfail(lease=key-1, model=m1, status=429) -> key-2\nacquire(model=m1) -> key-2\n"
+            "acquire(model=m1) -> key-2"
+        ),
+        (
+            "policy exhaustion=fallback\ngiven regular=key-1\nfail(lease=key-1, model=m1, status=429) -> key-1\n"
+            "acquire(model=m1) -> key-1"
+        ),
     )
     VIOLATING = (
         'given regular=key-1\nfail(lease=key-1, model=m1, status=429) -> ""\nacquire(model=m2) -> ""',
@@ -248,8 +276,10 @@ class StatusTable(Invariant):
         "policy request_errors=counted\nfail(lease=key-1, status=404) -> key-2\nfailures(key=key-1) -> 1",
         "fail(lease=key-1, status=408) -> key-2\nfailures(key=key-1) -> 1",
         "fail(lease=key-1) -> key-2\nfailures(key=key-1) -> 1",
-        "given max_failures=1\npolicy failures=immediate\nfail(lease=key-1, status=400) -> key-2\n"
-        "is_valid(key=key-1) -> True",
+        (
+            "given max_failures=1\npolicy failures=immediate\nfail(lease=key-1, status=400) -> key-2\n"
+            "is_valid(key=key-1) -> True"
+        ),
     )
     VIOLATING = (
         "fail(lease=key-1, status=400) -> key-2\nfailures(key=key-1) -> 1",

@@ -6,16 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from pytest_keyconform.catalogue.grouping import GROUPS, in_groups, malformed, misplaced
-from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
+from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal
 from pytest_keyconform.catalogue.provoking import failing, strikes, told
-from pytest_keyconform.catalogue.steps import all_keys, fail, record, reset, status
-from pytest_keyconform.history import History
-from pytest_keyconform.operation import Answered
+from pytest_keyconform.catalogue.steps import all_keys, record, reset, status
 from pytest_keyconform.workload import Given, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_keyconform.history import History
     from pytest_keyconform.verdict import Violation
     from pytest_keyconform.workload import Step
 
@@ -114,20 +113,28 @@ class StatusGroups(Invariant):
     requires = ("status",)
     general = True
     CONFORMING = (
-        "given regular=key-1,key-2 max_failures=1\nfail(lease=key-1, status=500) -> key-2\n"
-        'status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {"key-1": 1}}',
-        "given regular=key-1,key-2\nfail(lease=key-1, model=m1, status=429) -> key-2\n"
-        'status() -> {"valid_keys": {"key-1": 0, "key-2": 0}, "invalid_keys": {}}',
+        (
+            "given regular=key-1,key-2 max_failures=1\nfail(lease=key-1, status=500) -> key-2\n"
+            'status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {"key-1": 1}}'
+        ),
+        (
+            "given regular=key-1,key-2\nfail(lease=key-1, model=m1, status=429) -> key-2\n"
+            'status() -> {"valid_keys": {"key-1": 0, "key-2": 0}, "invalid_keys": {}}'
+        ),
         'given regular=key-1,key-1\nstatus() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}',
     )
     VIOLATING = (
         'given regular=key-1\nstatus() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {"key-1": 0}}',
         'given regular=key-1,key-2\nstatus() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}',
         'given regular=key-1\nstatus() -> {"valid_keys": {"key-1": 0, "vertex-1": 0}, "invalid_keys": {}}',
-        "given regular=key-1 max_failures=2\nfail(lease=key-1, status=500) -> key-1\n"
-        'status() -> {"valid_keys": {}, "invalid_keys": {"key-1": 1}}',
-        'given regular=key-1\nfail(lease=key-1, status=401) -> ""\n'
-        'status() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}',
+        (
+            "given regular=key-1 max_failures=2\nfail(lease=key-1, status=500) -> key-1\n"
+            'status() -> {"valid_keys": {}, "invalid_keys": {"key-1": 1}}'
+        ),
+        (
+            'given regular=key-1\nfail(lease=key-1, status=401) -> ""\n'
+            'status() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -159,17 +166,23 @@ class AllKeysUnion(Invariant):
     general = True
     CONFORMING = (
         'given regular=key-1\nall_keys() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}, "all_keys": {"key-1": 0}}',
-        'given regular=key-1\nfail(lease=key-1, status=401) -> ""\n'
-        'all_keys() -> {"valid_keys": {}, "invalid_keys": {"key-1": 3}, "all_keys": {"key-1": 3}}',
-        'given regular=key-1 vertex=vertex-1\nall_keys() -> {"valid_keys": {"key-1": 0, "vertex-1": 0}, '
-        '"invalid_keys": {}, "all_keys": {"key-1": 0, "vertex-1": 0}}',
+        (
+            'given regular=key-1\nfail(lease=key-1, status=401) -> ""\n'
+            'all_keys() -> {"valid_keys": {}, "invalid_keys": {"key-1": 3}, "all_keys": {"key-1": 3}}'
+        ),
+        (
+            'given regular=key-1 vertex=vertex-1\nall_keys() -> {"valid_keys": {"key-1": 0, "vertex-1": 0}, '
+            '"invalid_keys": {}, "all_keys": {"key-1": 0, "vertex-1": 0}}'
+        ),
     )
     VIOLATING = (
         'given regular=key-1\nall_keys() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}',
         'given regular=key-1\nall_keys() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}, "all_keys": {}}',
         'given regular=key-1\nall_keys() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}, "all_keys": {"key-1": 1}}',
-        'given regular=key-1\nfail(lease=key-1, status=401) -> ""\n'
-        'all_keys() -> {"valid_keys": {"key-1": 3}, "invalid_keys": {}, "all_keys": {"key-1": 3}}',
+        (
+            'given regular=key-1\nfail(lease=key-1, status=401) -> ""\n'
+            'all_keys() -> {"valid_keys": {"key-1": 3}, "invalid_keys": {}, "all_keys": {"key-1": 3}}'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -204,11 +217,14 @@ class VertexStatus(Invariant):
     id = "FMT04"
     audits = ("000-15",)
     requires = ("status",)
+    subject = ("status",)
     general = True
     CONFORMING = (
         'status(pool=vertex) -> {"valid_keys": {"vertex-1": 0, "vertex-2": 0}, "invalid_keys": {}}',
-        'given vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=401) -> ""\n'
-        'status(pool=vertex) -> {"valid_keys": {}, "invalid_keys": {"vertex-1": 3}}',
+        (
+            'given vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=401) -> ""\n'
+            'status(pool=vertex) -> {"valid_keys": {}, "invalid_keys": {"vertex-1": 3}}'
+        ),
         'given regular=key-1 vertex=key-1\nstatus() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}',
         "status() -> None",
     )
@@ -217,8 +233,10 @@ class VertexStatus(Invariant):
         'given vertex=vertex-1\nstatus(pool=vertex) -> {"valid_keys": {"vertex-1": 0}}',
         'given vertex=vertex-1\nstatus(pool=vertex) -> {"valid_keys": {"vertex-1": 0, "key-1": 0}, "invalid_keys": {}}',
         'given regular=key-1 vertex=vertex-1\nstatus() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {"vertex-1": 1}}',
-        'given vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=401) -> ""\n'
-        'status(pool=vertex) -> {"valid_keys": {"vertex-1": 0}, "invalid_keys": {}}',
+        (
+            'given vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=401) -> ""\n'
+            'status(pool=vertex) -> {"valid_keys": {"vertex-1": 0}, "invalid_keys": {}}'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -231,11 +249,8 @@ class VertexStatus(Invariant):
 
     def accidents(self, history: History) -> Iterator[Violation]:
         """Look at the status of the vertex pool."""
-        for operation in history.named("status"):
-            if operation.get("pool") == "vertex":
-                yield from super().accidents(replace(history, operations=(operation,)))
-
-    subject = ("status",)
+        own = tuple(op for op in history.operations if op.get("pool") == "vertex")
+        yield from super().accidents(replace(history, operations=own))
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse what a status of the vertex pool may not be, and a regular one with vertex keys."""
@@ -265,19 +280,29 @@ class OneMoment(Invariant):
     subject = ("status", "all_keys")
     overlap = True
     CONFORMING = (
-        "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
-        '| status() -> {"valid_keys": {"key-1": 0, "key-2": 0}, "invalid_keys": {}}\n'
-        'status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {"key-1": 1}}',
-        "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
-        '| status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {"key-1": 1}}',
+        (
+            "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
+            '| status() -> {"valid_keys": {"key-1": 0, "key-2": 0}, "invalid_keys": {}}\n'
+            'status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {"key-1": 1}}'
+        ),
+        (
+            "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
+            '| status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {"key-1": 1}}'
+        ),
     )
     VIOLATING = (
-        "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
-        '| status() -> {"valid_keys": {"key-1": 0, "key-2": 0}, "invalid_keys": {"key-1": 1}}',
-        "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
-        '| status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {}}',
-        'given regular=key-1 max_failures=1\n| fail(lease=key-1, status=500) -> ""\n'
-        '| all_keys() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}, "all_keys": {"key-1": 1}}',
+        (
+            "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
+            '| status() -> {"valid_keys": {"key-1": 0, "key-2": 0}, "invalid_keys": {"key-1": 1}}'
+        ),
+        (
+            "given regular=key-1,key-2 max_failures=1\n| fail(lease=key-1, status=500) -> key-2\n"
+            '| status() -> {"valid_keys": {"key-2": 0}, "invalid_keys": {}}'
+        ),
+        (
+            'given regular=key-1 max_failures=1\n| fail(lease=key-1, status=500) -> ""\n'
+            '| all_keys() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}, "all_keys": {"key-1": 1}}'
+        ),
         "| fail(lease=key-1, status=500) -> key-2\n| status() -> raises RuntimeError",
     )
 

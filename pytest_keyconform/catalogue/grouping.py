@@ -17,8 +17,8 @@ GROUPS: Final = ("valid_keys", "invalid_keys")
 
 def in_groups(value: object) -> Iterator[str]:
     """Yield every key that is listed; one that is listed twice comes twice."""
-    for name in GROUPS if isinstance(value, dict) else ():
-        group = value.get(name)
+    groups = [value.get(name) for name in GROUPS] if isinstance(value, dict) else []
+    for group in groups:
         yield from group if isinstance(group, dict) else ()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_keyconform.catalogue.steps import acquire, fail, random_key, record, release
+from pytest_keyconform.catalogue.steps import step as call
 from pytest_keyconform.operation import Ref
 from pytest_keyconform.workload import DEFAULT_MODEL, Given, Limits
 
@@ -62,7 +63,7 @@ def told(rule: Invariant, step: Step) -> tuple[Step, ...]:
     label = step.invocation.get("lease")
     if rule.policies.tenure != "lease" or rule.policies.release != "explicit" or not isinstance(label, str):
         return (step,)
-    return step, release(label)
+    return step, call("release", lease=label, pool=step.invocation.get("pool", "regular"), optional=True)
 
 
 def failing(

@@ -264,7 +264,20 @@ class CountedApart(Invariant):
             first = self._told("key-1", 1, model=names[0])
             yield Workload(name=f"names-{number}-first", given=named, setup=first, finale=read)
             yield Workload(name=f"names-{number}-all", given=named, setup=tuple(every), finale=read)
+        yield from self._run_together()
         yield from self._by_quota()
+
+    def _run_together(self) -> Iterator[Workload]:
+        """Yield a key and a model that read the same as another key and another model, written one after the other."""
+        limits = tuple((name, Limits(rpm=1)) for name in ("m1", "c", "b:c"))
+        given = Given(regular=("key-1", "key-1:b"), limits=limits, needs=frozenset({"limits"}))
+        long_key, long_model = self._told("key-1:b", 3, model="c"), self._told("key-1", 4, model="b:c")
+        read = (usage("key-1:b", model="c"), usage("key-1", model="b:c"))
+        for name, steps in (("key", long_key), ("model", long_model), ("both", (*long_key, *long_model))):
+            yield Workload(name=f"together-{name}", given=given, setup=steps, finale=read)
+        if self.policies.counted_on == "record" and self.policies.tenure == "rotation":
+            out = (*long_key, fail("key-1:b", status=401, retries=Given().max_retries), acquire(model="b:c"))
+            yield Workload(name="together-quota", given=given, setup=out)
 
     def _told(self, key: str, tokens: int, **more: str) -> tuple[Step, ...]:
         return told(self, record(key, tokens=tokens, model=more.get("model", "m1"), pool=more.get("pool", "regular")))

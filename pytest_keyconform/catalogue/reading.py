@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.model.names import known
 from pytest_keyconform.model.state import Bounds
+from pytest_keyconform.model.windows import SLACK
 from pytest_keyconform.operation import Answered, shown
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def changed(history: History, quiet: Callable[[Operation], bool]) -> Iterator[tu
     for operation in history.operations if history.sequential else ():
         if operation.name in READS:
             before = seen.get(operation.invocation)
-            if before is not None and before.at == operation.at and _told(before) != _told(operation):
+            if before is not None and operation.at - before.at < SLACK and _told(before) != _told(operation):
                 yield before, operation
             seen[operation.invocation] = operation
         elif not quiet(operation):

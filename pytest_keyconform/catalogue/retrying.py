@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.history import History
     from pytest_keyconform.verdict import Violation
-    from pytest_keyconform.workload import Step
 
 TRIO = Given()
 FAR = 1000
@@ -54,8 +53,10 @@ class FailureIsTaken(Invariant):
         "fail(lease=key-1, model=m1, retries=0, positional=True) -> key-2",
         'given regular=key-1\nfail(lease=key-1, model=m1, retries=0, status=401) -> ""',
         "policy sentinel=None\ngiven regular=key-1\nfail(lease=key-1, model=m1, status=401) -> None",
-        "policy exhaustion=typed-error\ngiven regular=key-1\n"
-        "fail(lease=key-1, model=m1, status=401) -> raises typed Exhausted",
+        (
+            "policy exhaustion=typed-error\ngiven regular=key-1\n"
+            "fail(lease=key-1, model=m1, status=401) -> raises typed Exhausted"
+        ),
         "policy unknown_model=reject\nfail(lease=key-1, model=m9, status=500) -> raises typed UnknownModel",
     )
     VIOLATING = (
@@ -112,8 +113,10 @@ class RetriesEnd(Invariant):
     general = True
     CONFORMING = (
         'given max_retries=2\nfail(lease=key-1, retries=2, status=500) -> ""\nfailures(key=key-1) -> 1',
-        "policy sentinel=None exhaustion=fallback\nfail(lease=key-1, retries=3, status=401) -> None\n"
-        "is_valid(key=key-1) -> False",
+        (
+            "policy sentinel=None exhaustion=fallback\nfail(lease=key-1, retries=3, status=401) -> None\n"
+            "is_valid(key=key-1) -> False"
+        ),
         "given max_retries=2\nfail(lease=key-1, retries=1, status=500) -> key-2",
         'policy sentinel=None\nfail(lease=key-1, retries=3) -> ""',
     )
@@ -179,7 +182,7 @@ class ReplacementIsFit(Invariant):
 
     Why: a retry with the key that just failed, or with one that is spent, fails again and is counted again
     (000-28, 000-30).
-    How it breaks: the replacement is chosen before the failure is recorded, for the default model, or by rotation alone.
+    How it breaks: the replacement is chosen before the failure is recorded, for another model, or by rotation alone.
     Fix: record the failure, then acquire for the same pool and model, and put the failed key last.
     """
 
@@ -192,8 +195,10 @@ class ReplacementIsFit(Invariant):
         'given regular=key-1\nfail(lease=key-1, status=500) -> key-1\nfail(lease=key-1, status=401) -> ""',
         'given regular=key-1\nfail(lease=key-1, status=500) -> ""',
         "policy exhaustion=fallback\ngiven regular=key-1\nfail(lease=key-1, status=401) -> key-1",
-        "given regular=key-1,key-2\nfail(lease=key-2, model=m1, status=429) -> key-1\n"
-        "fail(lease=key-1, model=m2, status=429) -> key-2",
+        (
+            "given regular=key-1,key-2\nfail(lease=key-2, model=m1, status=429) -> key-1\n"
+            "fail(lease=key-1, model=m2, status=429) -> key-2"
+        ),
         'fail(lease=key-1, status=500, retries=3) -> ""',
     )
     VIOLATING = (

@@ -45,7 +45,7 @@ def nothing_served(moment: Moment) -> Refusal | None:
 def no_replacement(moment: Moment) -> Refusal | None:
     """Refuse a failure report that goes away empty while another key was certainly usable and free."""
     raised = isinstance(moment.operation.response, Raised)
-    if moment.name != "fail" or not (moment.nothing or raised):
+    if moment.name != "fail" or not (raised or (moment.answered and moment.nothing)):
         return None
     others = [key for key, truth in moment.servable().items() if truth is Tri.YES and key != moment.key]
     if not others:

@@ -154,16 +154,17 @@ def served_though(moment: Moment, *causes: str) -> Refusal | None:
     refusal = unusable_served(moment) if moment.name in ENTRY_POINTS else None
     if refusal is None or moment.served is None:
         return None
-    cell = (moment.pool, moment.served, moment.oracle.entry(moment.model))
-    return refusal if any(_keeps_out(moment, cause, cell) for cause in causes) else None
+    return refusal if any(kept_out(moment, moment.served, cause) for cause in causes) else None
 
 
-def _keeps_out(moment: Moment, cause: str, cell: tuple[str, str, str]) -> bool:
-    oracle, state = moment.oracle, moment.state
+def kept_out(moment: Moment, key: str, cause: str) -> bool:
+    """Tell whether this certainly keeps a key of the pool out, at the call and at the return."""
+    oracle, state, at = moment.oracle, moment.state, (moment.pool, key)
     if cause == "marked":
+        cell = (*at, oracle.entry(moment.model))
         return knows_model(moment) and all(oracle.marked(state, cell, now) is Tri.YES for now in _times(moment))
     judge = oracle.struck if cause == "struck" else oracle.barred
-    return all(judge(state, cell[:2], now) is Tri.YES for now in _times(moment))
+    return all(judge(state, at, now) is Tri.YES for now in _times(moment))
 
 
 # -- what a failure report answers ---------------------------------------------------------------------------

@@ -58,11 +58,15 @@ class VertexAcquire(Invariant):
     general = True
     CONFORMING = (
         "acquire(pool=vertex) -> vertex-1\nacquire(pool=vertex, model=m2) -> vertex-2",
-        "fail(lease=vertex-1, pool=vertex, model=m1, status=429) -> vertex-2\nacquire(pool=vertex) -> vertex-2\n"
-        "acquire(pool=vertex, model=m2) -> vertex-1",
-        "policy exhaustion=typed-error\ngiven vertex=vertex-1\n"
-        "fail(lease=vertex-1, pool=vertex, model=m1, status=429) -> raises typed NoKey\n"
-        "acquire(pool=vertex, model=m1) -> raises typed NoKey",
+        (
+            "fail(lease=vertex-1, pool=vertex, model=m1, status=429) -> vertex-2\nacquire(pool=vertex) -> vertex-2\n"
+            "acquire(pool=vertex, model=m2) -> vertex-1"
+        ),
+        (
+            "policy exhaustion=typed-error\ngiven vertex=vertex-1\n"
+            "fail(lease=vertex-1, pool=vertex, model=m1, status=429) -> raises typed NoKey\n"
+            "acquire(pool=vertex, model=m1) -> raises typed NoKey"
+        ),
         "policy exhaustion=fallback\ngiven vertex=vertex-1 m1.rpm=0\nacquire(pool=vertex) -> vertex-1",
         "acquire(pool=regular) -> raises RuntimeError",
     )
@@ -143,13 +147,17 @@ class VertexFailure(Invariant):
     subject = ("fail",)
     general = True
     CONFORMING = (
-        "fail(lease=vertex-1, pool=vertex, retries=0) -> vertex-2\n"
-        "fail(lease=vertex-2, pool=vertex, model=m2, retries=0) -> vertex-1",
+        (
+            "fail(lease=vertex-1, pool=vertex, retries=0) -> vertex-2\n"
+            "fail(lease=vertex-2, pool=vertex, model=m2, retries=0) -> vertex-1"
+        ),
         'fail(lease=vertex-1, pool=vertex, retries=3) -> ""',
         "policy sentinel=None\nfail(lease=vertex-1, pool=vertex, retries=3) -> None",
         "policy sentinel=None\ngiven vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=401, retries=0) -> None",
-        "policy exhaustion=typed-error\ngiven vertex=vertex-1\n"
-        "fail(lease=vertex-1, pool=vertex, status=401, retries=0) -> raises typed NoKey",
+        (
+            "policy exhaustion=typed-error\ngiven vertex=vertex-1\n"
+            "fail(lease=vertex-1, pool=vertex, status=401, retries=0) -> raises typed NoKey"
+        ),
         "fail(lease=key-1, pool=regular, retries=0) -> raises TypeError",
     )
     VIOLATING = (
@@ -249,24 +257,38 @@ class ChargedToTheVertexPool(Invariant):
     audits = ("000-8", "000-9")
     requires = ("fail|record",)
     CONFORMING = (
-        "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
-        "failures(key=vertex-1, pool=vertex) -> 1\nfailures(key=key-1) -> 0\nacquire() -> key-1",
-        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
-        "is_valid(key=key-1, pool=vertex) -> False\nis_valid(key=key-1, pool=regular) -> True\nacquire() -> key-1\n"
-        'acquire(pool=vertex) -> ""',
-        "given regular=key-1 vertex=key-1\nrecord(lease=key-1, pool=vertex, tokens=5) -> True\n"
-        'usage(key=key-1, pool=vertex) -> {"rpm": 1, "tpm": 5}\nusage(key=key-1) -> None',
+        (
+            "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
+            "failures(key=vertex-1, pool=vertex) -> 1\nfailures(key=key-1) -> 0\nacquire() -> key-1"
+        ),
+        (
+            'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+            "is_valid(key=key-1, pool=vertex) -> False\nis_valid(key=key-1, pool=regular) -> True\nacquire() -> key-1\n"
+            'acquire(pool=vertex) -> ""'
+        ),
+        (
+            "given regular=key-1 vertex=key-1\nrecord(lease=key-1, pool=vertex, tokens=5) -> True\n"
+            'usage(key=key-1, pool=vertex) -> {"rpm": 1, "tpm": 5}\nusage(key=key-1) -> None'
+        ),
     )
     VIOLATING = (
-        "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
-        "failures(key=key-1) -> 1",
-        "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
-        "failures(key=vertex-1, pool=vertex) -> 0",
+        (
+            "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
+            "failures(key=key-1) -> 1"
+        ),
+        (
+            "given regular=key-1 vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=500) -> vertex-1\n"
+            "failures(key=vertex-1, pool=vertex) -> 0"
+        ),
         'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\nacquire() -> ""',
-        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
-        'status() -> {"valid_keys": {}, "invalid_keys": {"key-1": 3}}',
-        "given regular=key-1 vertex=key-1\nrecord(lease=key-1, pool=vertex, tokens=5) -> True\n"
-        'usage(key=key-1, pool=regular) -> {"rpm": 1, "tpm": 5}',
+        (
+            'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+            'status() -> {"valid_keys": {}, "invalid_keys": {"key-1": 3}}'
+        ),
+        (
+            "given regular=key-1 vertex=key-1\nrecord(lease=key-1, pool=vertex, tokens=5) -> True\n"
+            'usage(key=key-1, pool=regular) -> {"rpm": 1, "tpm": 5}'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -303,22 +325,32 @@ class BothPools(Invariant):
     audits = ("000-9",)
     subject = ("open",)
     CONFORMING = (
-        'given regular=key-1 vertex=key-1\nopen()\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
-        "acquire(pool=vertex) -> key-1\nis_valid(key=key-1, pool=regular) -> False",
-        'given regular=key-1 vertex=key-1\nopen()\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
-        "reset(key=key-1, pool=vertex) -> True\nacquire(pool=vertex) -> key-1",
+        (
+            'given regular=key-1 vertex=key-1\nopen()\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
+            "acquire(pool=vertex) -> key-1\nis_valid(key=key-1, pool=regular) -> False"
+        ),
+        (
+            'given regular=key-1 vertex=key-1\nopen()\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+            "reset(key=key-1, pool=vertex) -> True\nacquire(pool=vertex) -> key-1"
+        ),
         "policy both_pools=reject\ngiven regular=key-1 vertex=key-1\nopen() -> raises typed SharedKey",
     )
     VIOLATING = (
         "policy both_pools=reject\ngiven regular=key-1 vertex=key-1\nopen()",
         "policy both_pools=reject\ngiven regular=key-1 vertex=key-1\nopen() -> raises KeyError",
         "given regular=key-1 vertex=key-1\nopen() -> raises typed SharedKey",
-        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
-        'acquire(pool=vertex) -> ""',
-        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
-        "is_valid(key=key-1, pool=regular) -> True",
-        'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
-        'reset(key=key-1, pool=vertex) -> True\nacquire(pool=vertex) -> ""',
+        (
+            'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
+            'acquire(pool=vertex) -> ""'
+        ),
+        (
+            'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=regular, status=401) -> ""\n'
+            "is_valid(key=key-1, pool=regular) -> True"
+        ),
+        (
+            'given regular=key-1 vertex=key-1\nfail(lease=key-1, pool=vertex, status=401) -> ""\n'
+            'reset(key=key-1, pool=vertex) -> True\nacquire(pool=vertex) -> ""'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:

@@ -35,17 +35,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a profile spends: executions for each workload with parallel clients, generated programs, and their length."""
+    """What a profile spends.
+
+    ``executions`` is for each workload with parallel clients, ``together`` for all those of an invariant (a few for each
+    at least); ``programs`` are generated, of ``length`` steps.
+    """
 
     executions: int
+    together: int
     programs: int
     length: int
 
 
+LEAST = 8  # executions of a workload, however many there are: both bases and the first deviations
+
 BUDGETS = {
-    "smoke": Budget(executions=20, programs=10, length=12),
-    "ci": Budget(executions=120, programs=40, length=15),
-    "deep": Budget(executions=3000, programs=500, length=25),
+    "smoke": Budget(executions=20, together=400, programs=10, length=12),
+    "ci": Budget(executions=120, together=2400, programs=40, length=15),
+    "deep": Budget(executions=3000, together=60_000, programs=500, length=25),
 }
 
 
@@ -91,28 +98,27 @@ class Examiner:
             return NotApplicable(why=misfit.why, lacking=tuple(filter(None, misfit.lacking.split("|"))))
         rule = kind(self.policies, self.backend.claims)
         state = Investigation()
-        overlapping = False
-        for workload in rule.workloads():
-            fitted = fit(workload, self.backend.claims)
-            if isinstance(fitted, Misfit):
-                state.misfits.append(fitted)
-                continue
-            overlapping |= len(fitted.clients) > 1
-            found = self._explore(rule, fitted, state)
-            if found is not None:
-                return self._violates(rule, fitted, found, state)
+        found = [fit(workload, self.backend.claims) for workload in rule.workloads()]
+        state.misfits += [misfit for misfit in found if isinstance(misfit, Misfit)]
+        fitted = [workload for workload in found if not isinstance(workload, Misfit)]
+        parallel = sum(len(workload.clients) > 1 for workload in fitted)
+        each = min(self.budget.executions, max(LEAST, self.budget.together // max(1, parallel)))
+        for workload in fitted:
+            broken = self._explore(rule, workload, state, each)
+            if broken is not None:
+                return self._violates(rule, workload, broken, state)
         if not state.executions:
             return _lacking(state.misfits)
-        return self._generated(rule, state) or self._settled(rule, state, overlapping=overlapping)
+        return self._generated(rule, state) or self._settled(rule, state, overlapping=parallel > 0)
 
-    def _explore(self, rule: Invariant, workload: Workload, state: Investigation) -> Found | None:
+    def _explore(self, rule: Invariant, workload: Workload, state: Investigation, budget: int) -> Found | None:
         parallel = len(workload.clients) > 1
         exploration = explore(
             self.backend.runner,
             workload,
             Bounded(last=2),
             judge_of(rule),
-            budget=self.budget.executions if parallel else 1,
+            budget=budget if parallel else 1,
         )
         state.add(exploration, exhausting=parallel)
         return exploration.found

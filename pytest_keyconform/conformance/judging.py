@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_keyconform.catalogue.invariant import accident, answer
 from pytest_keyconform.engine.explore import Unjudged
 from pytest_keyconform.history import Ending, History
+from pytest_keyconform.model.linearize import Undecided
 from pytest_keyconform.operation import Skipped
 from pytest_keyconform.verdict import Violation
 
@@ -23,6 +24,8 @@ def judge_of(rule: Invariant) -> Judge:
     def judge(history: History) -> Violation | Unjudged | None:
         try:
             found = next(iter(rule.violations(history)), None)
+        except Undecided as undecided:
+            return Unjudged(str(undecided))
         except Exception as error:  # noqa: BLE001 - a broken rule neither passes nor fails a backend
             return Unjudged(f"the rule {rule.id} failed on a history: {type(error).__name__}: {error}")
         return found or unending(rule, history) or unjudgeable(rule, history)

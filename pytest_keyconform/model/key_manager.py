@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = ("acquire", "random_key")
 ONE = Bounds(1, 1)
 NONE_OR_ONE = Bounds(0, 1)
+INSTANT = 0.001  # seconds in which no bucket of usual limits drains by a whole one
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Oracle:
         total = {"rpm": Bounds(), "tpm": Bounds(), "rpd": Bounds()}
         for row in state.spent.get(cell, ()):
             minute = windows.in_minute(row.at, now)
-            if self.policies.minute_window == "bucket" and now > row.at:
-                minute &= Tri.MAYBE  # it drains from the first second on
+            if self.policies.minute_window == "bucket" and now - row.at > INSTANT:
+                minute &= Tri.MAYBE  # a bucket drains from the first second on
             day = windows.in_day(row.at, now, self.policies.day_zone)
             total["rpm"] += _weighed(row.requests, minute)
             total["tpm"] += _weighed(row.tokens, minute)

@@ -43,7 +43,6 @@ def test_what_cannot_be_opened_is_refused(factory):
         (hostile.Exits, "EXH01"),
         (hostile.RaisesBase, "EXH01"),
         (hostile.RaisesCancelled, "EXH01"),
-        (hostile.AnswersNames, "ACQ10"),
         (hostile.AnswersSecrets, "ACQ10"),
         (hostile.AnswersGenerators, "ACQ10"),
         (hostile.AnswersTheUnprintable, "FMT08"),

@@ -216,7 +216,7 @@ class OverSqlite:
         self._rows.execute("UPDATE keys SET served = ? WHERE key = ?", (self._served, row[0]))
         return row[0]
 
-    async def handle_api_failure(self, api_key, retries):
+    async def handle_api_failure(self, api_key, model_name, retries):
         self._rows.execute("UPDATE keys SET strikes = strikes + 1 WHERE key = ?", (api_key,))
         return NOTHING if retries >= self._retries else self._serve(api_key)
 
