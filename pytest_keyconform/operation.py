@@ -154,6 +154,20 @@ class Operation:
         """Answer one argument of the invocation, or the default where it was not given."""
         return self.invocation.get(name, default)
 
+    def back(self, response: Response, *, returned: int, until: float) -> Operation:
+        """Answer the same operation, come back; made field by field, since this happens for every call."""
+        return Operation(
+            invocation=self.invocation,
+            response=response,
+            called=self.called,
+            returned=returned,
+            at=self.at,
+            until=until,
+            client=self.client,
+            phase=self.phase,
+            bind=self.bind,
+        )
+
     def precedes(self, other: Operation) -> bool:
         """Tell whether this one had returned before the other was called."""
         return self.returned is not None and self.returned < other.called

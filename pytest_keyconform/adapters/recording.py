@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pytest_keyconform.adapters.base import Lease, Usage
@@ -176,7 +175,7 @@ class Recorder:
 
     def _returned(self, cell: list[Operation], response: Response) -> Operation:
         now = self.clock.now
-        cell[0] = replace(cell[0], response=response, returned=self.clock.tick(), until=now)
+        cell[0] = cell[0].back(response, returned=self.clock.tick(), until=now)
         return cell[0]
 
     def _skip(self, step: Step, client: int, phase: Phase) -> Operation:

@@ -19,6 +19,7 @@ from pytest_keyconform.catalogue.steps import (
     status,
     usage,
 )
+from pytest_keyconform.model.state import Tri
 from pytest_keyconform.model.windows import SLACK
 from pytest_keyconform.operation import Raised
 from pytest_keyconform.workload import Given, Workload
@@ -151,9 +152,13 @@ class OtherPoolWorks(Invariant):
                 return no_replacement(moment)
             case "usage":
                 return wrong_usage(moment)
-            case "record" if moment.answered and moment.value is False and moment.state.knows(moment.pool, moment.key):
+            case "record" if moment.answered and moment.value is False and self._countable(moment):
                 return moment.refusal("True: the key is known", "record of a known key answers False")
         return None
+
+    def _countable(self, moment: Moment) -> bool:
+        sound = moment.oracle.usable(moment.state, moment.cell, moment.operation.at) is Tri.YES
+        return sound and self.policies.counted_on != "none" and self.policies.tenure == "rotation"
 
 
 @final

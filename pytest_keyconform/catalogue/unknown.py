@@ -220,8 +220,8 @@ class UnknownModelRecorded(Invariant):
             full = (taken, record(Ref("a"), model=STRANGE, tokens=5, pool=pool))
             yield Workload(name=f"{pool}-acquired", given=given, setup=(*full, *read))
         told = (record("key-1", model=STRANGE, tokens=5), *given_back(self, "key-1"))
-        read = tuple(usage("key-1", model=model) for model in (STRANGE, OTHER, DEFAULT_MODEL, "m2"))
-        yield Workload(name="others", given=configured(self, PAIR, "limits"), setup=(*told, *read))
+        others = tuple(usage("key-1", model=model) for model in (STRANGE, OTHER, DEFAULT_MODEL, "m2"))
+        yield Workload(name="others", given=configured(self, PAIR, "limits"), setup=(*told, *others))
         yield Workload(name="other-key", given=configured(self, PAIR), setup=(*told, usage("key-2", model=STRANGE)))
 
     def refuses(self, moment: Moment) -> Refusal | None:

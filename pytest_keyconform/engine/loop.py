@@ -52,8 +52,8 @@ class ControlledLoop(Callbacks):
     asyncio. ``max_steps``: callbacks that one call of `run` may take. ``horizon``: virtual seconds that the
     loop may let pass by itself, waiting for timers, before it says `Livelock`; raise it before a wait that is
     meant to be long. ``observer`` is told after each step of a task: the task, the backend ``file:line`` where
-    it waits now, and that source line; both are empty once it is done. ``noise``: messages of the default
-    exception handler. ``steps``: callbacks that were run.
+    it waits now, and that source line; both are empty once it is done. ``ending`` is
+    called before what is still going on is ended. ``noise``: messages of the default exception handler. ``steps``: callbacks that were run.
     """
 
     def __init__(self, clock: VirtualClock, *, max_steps: int = 20_000, horizon: float = 7200.0) -> None:
@@ -62,6 +62,7 @@ class ControlledLoop(Callbacks):
         self.horizon = horizon
         self.exploring = False
         self.observer: Callable[[asyncio.Task[Any], str, str], None] | None = None
+        self.ending: Callable[[], None] | None = None
         self.steps = 0
         self._waited = 0  # ticks of the clock
         self._last = -1
@@ -217,6 +218,8 @@ class ControlledLoop(Callbacks):
         """End every task in a bounded number of steps: nothing of this execution reaches the next."""
         left = [task for task in self._tasks if not task.done() or getattr(task, "_log_traceback", False)]
         self._note_unretrieved(left)
+        if self.ending is not None:
+            self.ending()
         self._quiet, self.observer, self.exploring = True, None, False
         if left or self._asyncgens is not None:
             for _ in range(3):  # who catches a cancellation and goes on is cancelled again

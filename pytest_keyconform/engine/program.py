@@ -119,16 +119,21 @@ class Program:
         """Answer the step with a lease in the place of a key's label, where the backend wants one.
 
         Acquires until that key is served, at most once for each key and once more, and gives the others back. A key
-        that is not served is reported on by the last lease of it, or by its bare name.
+        that is not served is reported on by the last lease of it, or by its bare name. A lease is given back once: where
+        there is none, the step is left out.
         """
         arguments = dict(step.invocation.arguments)
         label = arguments.get("lease")
         if not self.leased or not isinstance(label, str) or step.name not in ("record", "fail", "release"):
             return step
         pool = str(arguments.get("pool", "regular"))
-        if label in self.workload.given.keys(pool):
+        returning = step.name == "release"
+        held = returning and (pool, label) in self._leases
+        if label in self.workload.given.keys(pool) and not held:
             await self._take(label, pool, arguments.get("model"), phase)
-        arguments["lease"] = self._leases.get((pool, label), label)
+        arguments["lease"] = self._leases.get((pool, label), Ref("never taken") if returning else label)
+        if returning:
+            self._leases.pop((pool, label), None)
         return replace(step, invocation=Invocation(step.name, tuple(arguments.items())))
 
     async def _take(self, label: str, pool: str, model: object, phase: Phase) -> None:
@@ -168,6 +173,11 @@ class Program:
         if self.opened is not None and not any(step.name == "close" for _, _, step in self.workload.steps()):
             with contextlib.suppress(Exception):
                 await self.opened.close()
+
+    def stop(self) -> None:
+        """Keep the record as it is: what never came back stays pending, whatever ends it."""
+        if self.recorder is not None:
+            self.recorder.stopped = True
 
     def note(self, client: int, kind: str, text: str, where: str = "") -> None:
         """Add a line to the timeline, where one is wanted."""

@@ -53,6 +53,7 @@ class TaskRunner:
         started = real_perf_counter()
         program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
         loop = ControlledLoop(self._clock, max_steps=self._max_steps)
+        loop.ending = program.stop
         if observed:
             loop.observer = _observer(program)
         ending, blocked = Ending.FINISHED, tuple[Blocked, ...]()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,6 +131,19 @@ class State:
             )
         )
 
+    def but(self, **parts: Any) -> State:  # noqa: ANN401 - the fields, by name
+        """Answer the same state with some parts changed; `dataclasses.replace` takes ten times as long."""
+        told = parts.get
+        return State(
+            told("members", self.members),
+            told("strikes", self.strikes),
+            told("out", self.out),
+            told("marks", self.marks),
+            told("spent", self.spent),
+            told("reserved", self.reserved),
+            told("held", self.held),
+        )
+
     def knows(self, pool: str, key: str) -> bool:
         """Tell whether the pool has the key."""
         return key in self.members.get(pool, ())
@@ -143,35 +156,35 @@ class State:
         """Add strikes to a key."""
         before = self.strikes.get(at)
         total = count if before is None else before.count + count
-        return replace(self, strikes={**self.strikes, at: Strikes(total, now)})
+        return self.but(strikes={**self.strikes, at: Strikes(total, now)})
 
     def with_out(self, at: PoolKey, now: float) -> State:
         """Take a key out, as 401 and 403 do."""
-        return replace(self, out={**self.out, at: Out(now)})
+        return self.but(out={**self.out, at: Out(now)})
 
     def with_mark(self, cell: Cell, now: float) -> State:
         """Mark a key for a model, as 429 does."""
         before = self.marks.get(cell)
-        return replace(self, marks={**self.marks, cell: Mark(now, before.count + 1 if before else 1)})
+        return self.but(marks={**self.marks, cell: Mark(now, before.count + 1 if before else 1)})
 
     def with_spent(self, cell: Cell, spent: Spent) -> State:
         """Count a call."""
-        return replace(self, spent={**self.spent, cell: (*self.spent.get(cell, ()), spent)})
+        return self.but(spent={**self.spent, cell: (*self.spent.get(cell, ()), spent)})
 
     def with_reserved(self, cell: Cell, now: float) -> State:
         """Remember an acquire that is not reported yet."""
-        return replace(self, reserved={**self.reserved, cell: (*self.reserved.get(cell, ()), now)})
+        return self.but(reserved={**self.reserved, cell: (*self.reserved.get(cell, ()), now)})
 
     def without_reserved(self, cell: Cell) -> State:
         """Take one acquire as reported: the oldest, if there is one."""
         times = self.reserved.get(cell, ())
-        return replace(self, reserved={**self.reserved, cell: times[1:]}) if times else self
+        return self.but(reserved={**self.reserved, cell: times[1:]}) if times else self
 
     def with_held(self, at: PoolKey, change: Bounds) -> State:
         """Change how many leases of a key are out; never below none."""
         before = self.held.get(at, Bounds())
         low, high = max(0, before.low + change.low), max(0, before.high + change.high)
-        return replace(self, held={**self.held, at: Bounds(low, high)})
+        return self.but(held={**self.held, at: Bounds(low, high)})
 
     def lifted(self, at: PoolKey, *, model: str | None = None) -> State:
         """Lift what keeps a key out: everything, or a model's mark alone (the rest is then perhaps lifted)."""
@@ -183,7 +196,7 @@ class State:
             strikes[at] = Strikes(Bounds(0, struck.count.high), struck.at)
         if model is not None and gone is not None:
             out[at] = Out(gone.at, sure=False)
-        return replace(self, marks=marks, strikes=strikes, out=out, spent={**self.spent, **unsure})
+        return self.but(marks=marks, strikes=strikes, out=out, spent={**self.spent, **unsure})
 
     def doubted(self, at: PoolKey) -> State:
         """Answer the same state with all that keeps this key out perhaps lifted."""
@@ -192,15 +205,14 @@ class State:
             strikes[at] = Strikes(Bounds(0, strikes[at].count.high), strikes[at].at)
         if at in out:
             out[at] = Out(out[at].at, sure=False)
-        return replace(self, strikes=strikes, out=out).with_marks_doubted(lambda cell: cell[:2] == at)
+        return self.but(strikes=strikes, out=out).with_marks_doubted(lambda cell: cell[:2] == at)
 
     def with_marks_doubted(self, which: Callable[[Cell], bool]) -> State:
         """Answer the same state with these marks perhaps lifted."""
-        return replace(
-            self,
+        return self.but(
             marks={cell: Mark(m.at, m.count, sure=False) if which(cell) else m for cell, m in self.marks.items()},
         )
 
     def without_spent(self) -> State:
         """Forget all usage."""
-        return replace(self, spent={}, reserved=self.reserved)
+        return self.but(spent={}, reserved=self.reserved)
