@@ -51,6 +51,7 @@ class Clock(Protocol):
 class Recorder:
     """The recorder of one execution: performs the steps of all its clients, and keeps the operations.
 
+    ``stopped``: what comes back from now on is not recorded.
     ``_cells`` holds one operation each, pending until it comes back: no client changes the cell of another.
     ``_answers`` holds what the backend answered, as it answered it, by the name that a step binds it to;
     ``_instances`` what the provider answered, each once.
@@ -65,6 +66,7 @@ class Recorder:
         self.policies = policies
         self.clock = clock
         self.agreement = Agreement(policies, connection.packages)
+        self.stopped = False
         self._cells: list[list[Operation]] = []
         self._answers: dict[str, object] = {}
         self._instances: list[object] = []
@@ -174,6 +176,8 @@ class Recorder:
         return cell
 
     def _returned(self, cell: list[Operation], response: Response) -> Operation:
+        if self.stopped:
+            return cell[0]
         now = self.clock.now
         cell[0] = cell[0].back(response, returned=self.clock.tick(), until=now)
         return cell[0]

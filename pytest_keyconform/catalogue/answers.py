@@ -10,7 +10,7 @@ from pytest_keyconform.catalogue.calls import every, optional, reads
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, accident, broken
 from pytest_keyconform.catalogue.provoking import depletions, failing, told
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
-from pytest_keyconform.catalogue.steps import POOLS, advance, record, step, views
+from pytest_keyconform.catalogue.steps import POOLS, advance, record, status, step, views
 from pytest_keyconform.operation import Answered, Opaque, shown
 from pytest_keyconform.workload import Given, Workload
 
@@ -76,8 +76,9 @@ class AnswersAreCopies(Invariant):
         """Every view read and emptied, on a used pool; then every view and acquire again."""
         used = optional(*told(self, record("key-1", tokens=5)), *told(self, failing(self, status=None)("key-2")))
         looks = tuple(dict.fromkeys((*reads("key-1"), *(s for pool in POOLS for s in views(TRIO, pool=pool)))))
-        emptied = {one.name: one for one in looks if one.name in ("status", "all_keys", "usage", "state")}
-        emptied["vertex"] = next(one for one in looks if one.invocation.get("pool") == "vertex")
+        own = [look for look in looks if look.invocation.get("pool") != "vertex"]
+        emptied = {look.name: look for look in own if look.name in ("status", "all_keys", "usage", "state")}
+        emptied["vertex"] = status(pool="vertex")
         for name, look in emptied.items():
             mutated = step(look.name, **dict(look.invocation.arguments), mutate=True)
             setup = (*used, *self.taking("a"), *looks, mutated, *looks)

@@ -242,6 +242,9 @@ class QuotaIsOfOneModel(Invariant):
                 if self.claims.takes(name, "model", pool=pool):  # else it may be a mark for every model
                     of_other = acquire(model="m2", pool=pool)
                     yield Workload(name=f"{pool}-{name}-other", given=ONE, setup=(*mark, of_other))
+                    if self.policies.tenure == "rotation":
+                        used = (record(key, model="m2", pool=pool), acquire(model="m2", pool=pool))
+                        yield Workload(name=f"{pool}-{name}-used", given=ONE, setup=(*used, *mark, of_other))
                 yield Workload(name=f"{pool}-{name}-count", given=PAIR, setup=(*mark, *views(PAIR, pool=pool)))
             marks = hurt(self, key, status=429, pool=pool)
             second = hurt(self, other, status=429, model="m2", pool=pool)

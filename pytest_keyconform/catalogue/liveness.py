@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations_with_replacement
+from itertools import combinations, combinations_with_replacement
 from typing import TYPE_CHECKING, Final, final
 
 from pytest_keyconform.catalogue.calls import STATUSES, asks, every, optional, reads, reports, restores
@@ -80,10 +80,12 @@ VARIANTS: Final = {
     "acquire-vertex": acquire(pool="vertex"),
     "status-vertex": status(pool="vertex"),
 }
+WIDE: Final = ("all_keys", "state", "reset_all", "reset_usage", "tick", "reload", "close")
 CHANGING: Final = ("acquire", "record", "fail", "reset", "reload", "close")
 TRIPLES: Final = (
     ("acquire", "acquire", "acquire"),
     ("acquire", "acquire", "fail-401"),
+    ("acquire", "acquire", "close"),
     ("acquire", "fail-429", "fail-401"),
     ("acquire", "fail", "reset_all"),
     ("acquire", "fail", "close"),
@@ -94,6 +96,9 @@ TRIPLES: Final = (
     ("record", "status", "tick"),
     ("record", "reset", "reload"),
     ("fail", "status", "reset"),
+    # An uncontended lock is taken without a pause, so two calls that take two locks each in their own order only
+    # meet half-way while a third one holds a lock that both want.
+    *((holder, *pair) for holder in ("record", "acquire-vertex") for pair in combinations(WIDE, 2)),
 )
 EXHAUSTED: Final = (
     ("acquire", "acquire"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 from pytest_keyconform.catalogue.calls import optional
 from pytest_keyconform.catalogue.charging import mischarged, names_its_pool
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal
-from pytest_keyconform.catalogue.provoking import failing, reported, strikes
+from pytest_keyconform.catalogue.provoking import failing, reported, strikes, told
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
 from pytest_keyconform.catalogue.steps import POOLS, acquire, fail, record, reset, usage, views
 from pytest_keyconform.model.state import Tri
@@ -300,6 +300,10 @@ class ChargedToTheVertexPool(Invariant):
             for name, report, times in _reports(self, VERTEX):
                 charging = _charging(self, given, VERTEX, report, times)
                 yield Workload(name=f"{named}-{name}", given=given, setup=charging, finale=_looking(given))
+            if self.policies.counted_on == "record":
+                once = replace(given, limits=(("m1", Limits(rpm=1)),), needs=frozenset({"limits"}))
+                count = record(given.keys(VERTEX)[0], pool=VERTEX)
+                yield Workload(name=f"{named}-spent", given=once, setup=told(self, count), finale=_looking(given))
         for number, form in enumerate(self.claims.forms("fail", VERTEX)[1:], start=1):
             for named, given in pools:
                 failed = fail(given.keys(VERTEX)[0], status=None, pool=VERTEX, form=form.name)

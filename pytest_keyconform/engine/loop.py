@@ -53,7 +53,8 @@ class ControlledLoop(Callbacks):
     loop may let pass by itself, waiting for timers, before it says `Livelock`; raise it before a wait that is
     meant to be long. ``observer`` is told after each step of a task: the task, the backend ``file:line`` where
     it waits now, and that source line; both are empty once it is done. ``ending`` is
-    called before what is still going on is ended. ``noise``: messages of the default exception handler. ``steps``: callbacks that were run.
+    called before what is still going on is ended. ``noise``: messages of the default exception handler.
+    ``steps``: callbacks that were run.
     """
 
     def __init__(self, clock: VirtualClock, *, max_steps: int = 20_000, horizon: float = 7200.0) -> None:

@@ -57,10 +57,9 @@ def test_misbehaviour_that_breaks_a_promise_is_a_violation(factory, id):  # noqa
 
 @pytest.mark.parametrize("factory", [hostile.Spins, hostile.SpinsInACoroutine], ids=lambda one: one.__name__)
 def test_a_call_that_never_gives_back_the_processor_is_interrupted(factory):
-    """An acquire that spins is interrupted at the time-out, and no invariant about it conforms."""
+    """An acquire that spins is interrupted at the time-out, and what needs it is not called conforming."""
     reports, _ = reports_on(factory)
-    assert reports["ACQ01"].status in ("inconclusive", "violated")
-    assert reports["EXH01"].status in ("inconclusive", "violated")
+    assert {reports[name].status for name in ("ACQ01", "ACQ10")} <= {"inconclusive", "violated"}
 
 
 @pytest.mark.parametrize("factory", [hostile.Prints, hostile.EmptiesItsArguments], ids=lambda one: one.__name__)
