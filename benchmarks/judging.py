@@ -1,6 +1,6 @@
 """How long the reference takes to be judged, family by family, and executions a second.
 
-    python benchmarks/judging.py [--target reference] [--profile ci]
+python benchmarks/judging.py [--target reference] [--profile ci]
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pytest_keyconform.operation import Operation, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from pytest_keyconform.workload import Given
 
 

@@ -154,19 +154,19 @@ class KeyManagerMachine(ProgramMachine):
     target: ClassVar[str]
     families: ClassVar[tuple[str, ...]] = ()
     seed: ClassVar[int] = 0
-    _open: ClassVar[Resolved | None] = None
+    resolved: ClassVar[Resolved | None] = None
 
     def __init__(self) -> None:
         """Open the target once for all programs."""
         kind = type(self)
-        if "_open" not in vars(kind) or kind._open is None:
-            kind._open = opened(kind.target, seed=kind.seed)
-            kind.policies, kind.claims = kind._open.target.policies, kind._open.backend.claims
+        if "resolved" not in vars(kind) or kind.resolved is None:
+            kind.resolved = opened(kind.target, seed=kind.seed)
+            kind.policies, kind.claims = kind.resolved.target.policies, kind.resolved.backend.claims
         super().__init__()
 
     def finished(self, program: Workload) -> None:
         """Run the program and judge what came of it."""
-        found = type(self)._open
+        found = type(self).resolved
         if found is None or not program.setup:
             return
         scheduler = Bounded(last=0)

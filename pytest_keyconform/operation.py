@@ -104,6 +104,8 @@ class Cancelled:
         return "cancelled"
 
 
+LONGEST = 120  # characters of a value that is shown
+
 Response: TypeAlias = Answered | Raised | Skipped | Cancelled
 
 
@@ -178,7 +180,7 @@ class Operation:
 
 
 def shown(value: object) -> str:
-    """Show a plain value on one line, at most 120 characters of it."""
+    """Show a plain value on one line, at most `LONGEST` characters of it."""
     match value:
         case str() | Ref() | Opaque():
             text = str(value) or '""'
@@ -188,7 +190,7 @@ def shown(value: object) -> str:
             text = "[" + ", ".join(shown(item) for item in value) + "]"
         case _:
             text = repr(value)
-    return text if len(text) <= 120 else text[:119] + "…"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ class TargetRun:
         except KeyboardInterrupt:
             self.error = f"{self.target.name}: interrupted while it was opened"
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # a broken examiner neither passes nor fails
             self.error = _fault(error)
             raise UsageError(self.error) from error
         self._opened = True

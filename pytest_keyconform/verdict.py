@@ -71,7 +71,7 @@ class Inconclusive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotApplicable:
-    """The backend does not have what the invariant is about: the operations it lacks, or the policy that rules it out."""
+    """The backend does not have what the invariant is about: operations are lacking, or a policy rules it out."""
 
     why: str
     lacking: tuple[str, ...] = ()

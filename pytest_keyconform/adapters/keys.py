@@ -29,7 +29,7 @@ _DEPTH: Final = 40
 def canary(label: str) -> str:
     """Answer the canary key of a label: 39 characters, safe in a header, the same in every run.
 
-    A label with a colon, ``key-1:b``, stands for the key of ``key-1`` with ``:b`` behind it: a key that begins as another.
+    A label with a colon, ``key-1:b``, stands for the key of ``key-1`` with ``:b`` behind it.
     """
     base, colon, more = label.partition(":")
     digest = hashlib.sha512(f"keyconform:{base}".encode()).digest()

@@ -54,8 +54,10 @@ class DistinctKeys(Invariant):
     overlap = True
     CONFORMING = (
         "| acquire(model=m1) -> key-1\n| acquire(model=m1) -> key-2",
-        "fail(lease=key-1, model=m1, status=401) -> key-2\nfail(lease=key-2, model=m1, status=401) -> key-3\n"
-        "| acquire(model=m1) -> key-3\n| acquire(model=m1) -> key-3",
+        (
+            "fail(lease=key-1, model=m1, status=401) -> key-2\nfail(lease=key-2, model=m1, status=401) -> key-3\n"
+            "| acquire(model=m1) -> key-3\n| acquire(model=m1) -> key-3"
+        ),
     )
     VIOLATING = (
         "| acquire(model=m1) -> key-1\n| acquire(model=m1) -> key-1",
@@ -168,12 +170,12 @@ class UnusableNotServed(Invariant):
     general = True
     CONFORMING = (
         "| fail(lease=key-1, model=m1, status=401) -> key-2\n| acquire(model=m1) -> key-1\nacquire(model=m1) -> key-2",
-        "given regular=key-1,key-2 m1.rpm=1\nrecord(lease=key-1, model=m1, tokens=1) -> True\nacquire(model=m1) -> key-2",
-        'policy exhaustion=fallback\ngiven regular=key-1\nfail(lease=key-1, status=401) -> ""\nacquire(model=m1) -> key-1',
+        "given regular=key-1,key-2 m1.rpm=1\nrecord(lease=key-1, model=m1) -> True\nacquire() -> key-2",
+        'policy exhaustion=fallback\ngiven regular=key-1\nfail(lease=key-1, status=401) -> ""\nacquire() -> key-1',
     )
     VIOLATING = (
         "| fail(lease=key-1, model=m1, status=401) -> key-2\n| acquire(model=m1) -> key-2\nacquire(model=m1) -> key-1",
-        "given regular=key-1,key-2 m1.rpm=1\nrecord(lease=key-1, model=m1, tokens=1) -> True\nacquire(model=m1) -> key-1",
+        "given regular=key-1,key-2 m1.rpm=1\nrecord(lease=key-1, model=m1) -> True\nacquire() -> key-1",
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -215,8 +217,10 @@ class ModelAskedFor(Invariant):
     requires = ("acquire", "fail|record")
     CONFORMING = (
         "given regular=key-1 m1.rpm=1\nrecord(lease=key-1, model=m1) -> True\nacquire(model=m2) -> key-1",
-        "given regular=key-1,key-2\nfail(lease=key-1, model=m2, status=429) -> key-2\nacquire(model=m1) -> key-1\n"
-        "acquire(model=m2) -> key-2",
+        (
+            "given regular=key-1,key-2\nfail(lease=key-1, model=m2, status=429) -> key-2\nacquire(model=m1) -> key-1\n"
+            "acquire(model=m2) -> key-2"
+        ),
     )
     VIOLATING = (
         'given regular=key-1 m1.rpm=1\nrecord(lease=key-1, model=m1) -> True\nacquire(model=m2) -> ""',

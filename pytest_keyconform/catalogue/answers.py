@@ -50,7 +50,8 @@ class AnswersAreCopies(Invariant):
         ),
         (
             'given regular=key-1\nstatus(mutate=True) -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}\n'
-            'fail(lease=key-1, status=401) -> ""\nstatus() -> {"valid_keys": {}, "invalid_keys": {"key-1": 3}}\nacquire() -> ""'
+            'fail(lease=key-1, status=401) -> ""\n'
+            'status() -> {"valid_keys": {}, "invalid_keys": {"key-1": 3}}\nacquire() -> ""'
         ),
         'usage(key=key-1, mutate=True) -> {"rpm": 0}\nusage(key=key-1) -> {"rpm": 0}\nusage(key=key-2) -> {}',
         'acquire() -> ""\nall_keys(mutate=True) -> {}\nacquire() -> ""',
@@ -67,7 +68,8 @@ class AnswersAreCopies(Invariant):
         'acquire() -> key-1\nstatus(mutate=True) -> {"valid_keys": {"key-1": 0}, "invalid_keys": {}}\nacquire() -> ""',
         'state(mutate=True) -> {"models": {"m1": {"regular_keys": {}}}}\nstate() -> {"models": {}}',
         (
-            'record(lease=key-1, model=m1, tokens=5) -> True\nusage(key=key-1, model=m1, mutate=True) -> {"rpm": 1, "tpm": 5}\n'
+            "record(lease=key-1, model=m1, tokens=5) -> True\n"
+            'usage(key=key-1, model=m1, mutate=True) -> {"rpm": 1, "tpm": 5}\n'
             'usage(key=key-1, model=m1) -> {"rpm": 0, "tpm": 0}'
         ),
     )
@@ -160,7 +162,8 @@ class DeclaredTypes(Invariant):
     unhindered = True
     CONFORMING = (
         (
-            'acquire() -> key-1\nfail(lease=key-1, status=401) -> ""\nrecord(lease=key-1) -> True\nfailures(key=key-1) -> 3\n'
+            'acquire() -> key-1\nfail(lease=key-1, status=401) -> ""\nrecord(lease=key-1) -> True\n'
+            "failures(key=key-1) -> 3\n"
             'usage(key=key-1) -> {"rpm": 1, "tpm": 2.5}\nusage(key=stranger-1) -> None\nis_valid(key=key-1) -> False'
         ),
         "policy sentinel=None\nacquire() -> None",

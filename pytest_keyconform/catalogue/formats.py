@@ -232,7 +232,10 @@ class VertexStatus(Invariant):
         "status(pool=vertex) -> None",
         'given vertex=vertex-1\nstatus(pool=vertex) -> {"valid_keys": {"vertex-1": 0}}',
         'given vertex=vertex-1\nstatus(pool=vertex) -> {"valid_keys": {"vertex-1": 0, "key-1": 0}, "invalid_keys": {}}',
-        'given regular=key-1 vertex=vertex-1\nstatus() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {"vertex-1": 1}}',
+        (
+            "given regular=key-1 vertex=vertex-1\n"
+            'status() -> {"valid_keys": {"key-1": 0}, "invalid_keys": {"vertex-1": 1}}'
+        ),
         (
             'given vertex=vertex-1\nfail(lease=vertex-1, pool=vertex, status=401) -> ""\n'
             'status(pool=vertex) -> {"valid_keys": {"vertex-1": 0}, "invalid_keys": {}}'

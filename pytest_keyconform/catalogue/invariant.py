@@ -1,4 +1,4 @@
-"""What an invariant is: prose, id, requirements, own cases and a check, in one class (design: *The unit of the catalogue*)."""
+"""What an invariant is: prose, id, requirements, own cases and a check, in one class."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Invariant(ABC):
         self.claims = claims
 
     def __init_subclass__(cls, *, shared: bool = False) -> None:
-        """Refuse an incomplete invariant when its class is made; a ``shared`` class is a base of some, and none itself."""
+        """Refuse an incomplete invariant when its class is made; a ``shared`` class is only a base of some."""
         super().__init_subclass__()
         if shared:
             return

@@ -124,8 +124,10 @@ class NoneStarved(Invariant):
     subject = ("acquire",)
     CONFORMING = (
         "acquire(model=m1) -> key-1\nacquire(model=m1) -> key-2\nacquire(model=m1) -> key-3",
-        "fail(lease=key-1, model=m1, status=401) -> key-2\nacquire(model=m1) -> key-3\nacquire(model=m1) -> key-2\n"
-        "acquire(model=m1) -> key-3",
+        (
+            "fail(lease=key-1, model=m1, status=401) -> key-2\nacquire(model=m1) -> key-3\nacquire(model=m1) -> key-2\n"
+            "acquire(model=m1) -> key-3"
+        ),
     )
     VIOLATING = (
         "acquire(model=m1) -> key-1\nacquire(model=m1) -> key-1\nacquire(model=m1) -> key-1",
@@ -226,7 +228,7 @@ class RandomKeyValid(Invariant):
     requires = ("random_key",)
     subject = ("random_key",)
     CONFORMING = (
-        "fail(lease=key-1, model=m1, status=401) -> key-2\nrandom_key(model=m1) -> key-2\nrandom_key(model=m1) -> key-3",
+        "fail(lease=key-1, model=m1, status=401) -> key-2\nrandom_key() -> key-2\nrandom_key() -> key-3",
         "random_key(model=m1) -> key-2\nrandom_key(model=m1) -> key-2",
     )
     VIOLATING = (

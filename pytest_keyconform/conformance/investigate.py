@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class Budget:
     """What a profile spends.
 
-    ``executions`` is for each workload with parallel clients, ``together`` for all those of an invariant (a few for each
-    at least); ``programs`` are generated, of ``length`` steps.
+    ``executions`` is for each workload with parallel clients, ``together`` for all those of an invariant, a few for
+    each at least; ``programs`` are generated, of ``length`` steps.
     """
 
     executions: int
@@ -102,9 +102,12 @@ class Examiner:
         state.misfits += [misfit for misfit in found if isinstance(misfit, Misfit)]
         fitted = [workload for workload in found if not isinstance(workload, Misfit)]
         parallel = sum(len(workload.clients) > 1 for workload in fitted)
-        each = min(self.budget.executions, max(LEAST, self.budget.together // max(1, parallel)))
+        waiting = parallel
         for workload in fitted:
-            broken = self._explore(rule, workload, state, each)
+            # What small workloads leave over is for those after them.
+            share = (self.budget.together - state.executions) // max(1, waiting)
+            waiting -= len(workload.clients) > 1
+            broken = self._explore(rule, workload, state, min(self.budget.executions, max(LEAST, share)))
             if broken is not None:
                 return self._violates(rule, workload, broken, state)
         if not state.executions:

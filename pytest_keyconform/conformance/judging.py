@@ -37,14 +37,14 @@ def unending(rule: Invariant, history: History) -> Violation | None:
     """Answer a violation where a call never ended and the promise is that it does."""
     if not rule.ends or history.ending not in (Ending.DEADLOCK, Ending.LIVELOCK):
         return None
-    waiting = "; ".join(map(str, history.blocked)) or "; ".join(
-        str(operation.invocation) for operation in history.operations if operation.pending
-    )
+    pending = [operation for operation in history.operations if operation.pending]
+    waiting = "; ".join(map(str, history.blocked or (operation.invocation for operation in pending)))
+    names = ", ".join(sorted({operation.name for operation in pending}))
     return Violation(
         observed=f"{history.ending.value}: {waiting}",
         expected="every call ends",
-        signature=f"{history.ending.value} of {', '.join(sorted({op.name for op in history.operations if op.pending}))}",
-        operation=next((operation for operation in history.operations if operation.pending), None),
+        signature=f"{history.ending.value} of {names}",
+        operation=pending[0] if pending else None,
     )
 
 
@@ -71,4 +71,6 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
 
 def served(history: History) -> bool:
     """Tell whether any key was served: then a step on one that was not had rightly nothing to act on."""
-    return any(isinstance(op.value, str) and op.value for op in history.named("acquire", "random_key", "next_key", "fail"))
+    return any(
+        isinstance(op.value, str) and op.value for op in history.named("acquire", "random_key", "next_key", "fail")
+    )

@@ -1,8 +1,8 @@
 """Replay tokens: one line that leads back to one counterexample.
 
-``ACQ01:t1:two/-/r1-1`` is the workload ``two`` of ACQ01 on the engine ``t`` (tasks; ``s`` is sequential), token version 1, with no
-step left out, under the schedule ``r1-1``. ``ACQ01:t1:two/0.3/r1-1/s7`` leaves out the steps 0 and 3, under seed 7. A generated
-program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``.
+``ACQ01:t1:two/-/r1-1`` is the workload ``two`` of ACQ01 on the engine ``t`` (tasks; ``s`` is sequential), token
+version 1, with no step left out, under the schedule ``r1-1``. ``ACQ01:t1:two/0.3/r1-1/s7`` leaves out the steps 0
+and 3, under seed 7. A generated program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``.
 """
 
 from __future__ import annotations

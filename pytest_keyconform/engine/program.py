@@ -119,8 +119,8 @@ class Program:
         """Answer the step with a lease in the place of a key's label, where the backend wants one.
 
         Acquires until that key is served, at most once for each key and once more, and gives the others back. A key
-        that is not served is reported on by the last lease of it, or by its bare name. A lease is given back once: where
-        there is none, the step is left out.
+        that is not served is reported on by the last lease of it, or by its bare name. A lease is given back
+        once: where there is none, the step is left out.
         """
         arguments = dict(step.invocation.arguments)
         label = arguments.get("lease")

@@ -1,4 +1,4 @@
-"""Is there an order of the operations, within real time, that the model allows? (Wing and Gong; Lowe's memo.)
+"""Searching for an order of the operations, within real time, that the model allows (Wing and Gong; Lowe's memo).
 
 The model is any ``step(state, operation)`` that answers the states an operation may lead to, or a refusal. Pending
 operations may have happened or not.
@@ -7,11 +7,12 @@ operations may have happened or not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     from pytest_keyconform.operation import Operation
 
 
@@ -41,7 +42,7 @@ class Refuted(Generic[R]):
     refusals: tuple[tuple[int, R], ...]
 
 
-class Undecided(Exception):  # noqa: N818 - a verdict on the search, not a fault
+class Undecided(Exception):
     """The budget ended before the search did."""
 
 
@@ -55,8 +56,8 @@ def linearize(
     """Search for a linearization of ``operations``, which stand in the order of their calls.
 
     ``step`` answers a tuple of states, or anything else as the reason of its refusal. ``budget`` bounds the number
-    of calls of ``step``; `Undecided` is raised beyond. Stretches that do not overlap are searched one after the other, with all the states that the
-    earlier ones may have led to.
+    of calls of ``step``; `Undecided` is raised beyond. Stretches that do not overlap are searched one after the other,
+    with all the states that the earlier ones may have led to.
     """
     search = _Search(operations, step, budget)
     reached: dict[object, tuple[S, tuple[int, ...]]] = {initial.fingerprint(): (initial, ())}

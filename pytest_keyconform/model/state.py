@@ -78,7 +78,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A 429: when it was set, the how-manieth in a row, and whether it is still there for sure (by deeds, not by time)."""
+    """A 429: when it was set, the how-manieth in a row, and whether it is there for sure (by deeds, not by time)."""
 
     at: float
     count: int = 1

@@ -5,7 +5,7 @@ Virtual second 0 of an execution is the aligned start of a minute, at noon of a 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import zoneinfo
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from pytest_keyconform.model.state import Tri
 if TYPE_CHECKING:
     from pytest_keyconform.spec.policies import Policies
 
-EPOCH = datetime.datetime(2026, 3, 2, 12, 0, tzinfo=datetime.UTC)
+EPOCH = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 MINUTE, ALIGNED, FREE_AFTER, DAY, SLACK = 60.0, 50.0, 61.0, 86_400.0, 1.0
 
 
@@ -62,5 +62,5 @@ def pausing(at: float, recovery: float | tuple[float, ...] | None, count: int, n
     return Tri.YES if age < shortest else Tri.NO if age > longest + SLACK else Tri.MAYBE
 
 
-def _date(second: float, zone: str) -> datetime.date:
-    return (EPOCH + datetime.timedelta(seconds=second)).astimezone(zoneinfo.ZoneInfo(zone)).date()
+def _date(second: float, zone: str) -> dt.date:
+    return (EPOCH + dt.timedelta(seconds=second)).astimezone(zoneinfo.ZoneInfo(zone)).date()

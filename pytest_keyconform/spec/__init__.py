@@ -1,1 +1,1 @@
-"""What strangers write: the pool, the policies, the settings. Validated by pydantic, with errors that name the place."""
+"""What strangers write: the pool, the policies, the settings. Validated by pydantic."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_keyconform.catalogue.acquire import AnswersWhileUsable, UnusableNotServed
-from pytest_keyconform.catalogue.invariant import Invariant
 from pytest_keyconform.catalogue.notation import EVERYTHING, read
 from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.engine.explore import Unjudged
 from pytest_keyconform.history import Ending, History
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.verdict import Violation
+
+if TYPE_CHECKING:
+    from pytest_keyconform.catalogue.invariant import Invariant
 
 
 def judged(text: str, kind: type[Invariant] = UnusableNotServed) -> Violation | Unjudged | None:
@@ -35,7 +38,7 @@ def test_a_sound_history_is_neither() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    "text,why",
     [
         ("usage(key=key-1) -> raises KeyError", "usage"),
         ("fail(lease=key-1, model=m1, status=500) -> pending", "never answered"),

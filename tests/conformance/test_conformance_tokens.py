@@ -33,7 +33,9 @@ def test_a_named_token_is_short() -> None:
     assert str(NAMED) == "ACQ01:t1:two/-/r1-1"
 
 
-@pytest.mark.parametrize("text", ["", "ACQ01", "ACQ01:t1:two", "ACQ01:t1:two/-/q", "ACQ01:t1:~zz/-/r", "ACQ01:t1:a/1..2/r"])
+@pytest.mark.parametrize(
+    "text", ["", "ACQ01", "ACQ01:t1:two", "ACQ01:t1:two/-/q", "ACQ01:t1:~zz/-/r", "ACQ01:t1:a/1..2/r"]
+)
 def test_what_is_no_token_is_refused_with_the_mend(text: str) -> None:
     """A token that cannot be read is refused, and the message says to copy the whole of it."""
     with pytest.raises(TokenError, match="copy the whole token"):

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-import datetime
+import datetime as dt
 import importlib.util
 import pickle
 import sys
@@ -28,24 +28,32 @@ STYLES = {
     "default argument": ("import time\ndef read(clock=time.monotonic): return clock()", UPTIME),
     "keyword default": ("import time\ndef read(*, clock=time.time): return clock()", EPOCH),
     "default of a method": (
-        "import time\nclass A:\n def __init__(self, clock=time.monotonic): self.clock = clock\n"
-        "def read(): return A().clock()",
+        (
+            "import time\nclass A:\n def __init__(self, clock=time.monotonic): self.clock = clock\n"
+            "def read(): return A().clock()"
+        ),
         UPTIME,
     ),
     "default of a static and a class method": (
-        "import time\nclass A:\n @staticmethod\n def s(c=time.time): return c()\n"
-        " @classmethod\n def c(cls, c=time.time): return c()\ndef read(): return (A.s() + A.c()) / 2",
+        (
+            "import time\nclass A:\n @staticmethod\n def s(c=time.time): return c()\n"
+            " @classmethod\n def c(cls, c=time.time): return c()\ndef read(): return (A.s() + A.c()) / 2"
+        ),
         EPOCH,
     ),
     "dataclass factory": (
-        "import time\nfrom dataclasses import dataclass, field\n@dataclass\nclass A:\n"
-        " at: float = field(default_factory=time.monotonic)\ndef read(): return A().at",
+        (
+            "import time\nfrom dataclasses import dataclass, field\n@dataclass\nclass A:\n"
+            " at: float = field(default_factory=time.monotonic)\ndef read(): return A().at"
+        ),
         UPTIME,
     ),
     "dataclass factory of a datetime": (
-        "from datetime import datetime\nfrom dataclasses import dataclass, field\n@dataclass\nclass A:\n"
-        " at: datetime = field(default_factory=datetime.now)\n"
-        "def read(): return (A().at - datetime(1970, 1, 1)).total_seconds()",
+        (
+            "from datetime import datetime\nfrom dataclasses import dataclass, field\n@dataclass\nclass A:\n"
+            " at: datetime = field(default_factory=datetime.now)\n"
+            "def read(): return (A().at - datetime(1970, 1, 1)).total_seconds()"
+        ),
         EPOCH,
     ),
     "class attribute": (
@@ -53,8 +61,10 @@ STYLES = {
         EPOCH,
     ),
     "static class attribute": (
-        "import time\nclass A:\n _now = staticmethod(time.monotonic)\n def get(self): return self._now()\n"
-        "def read(): return A().get()",
+        (
+            "import time\nclass A:\n _now = staticmethod(time.monotonic)\n def get(self): return self._now()\n"
+            "def read(): return A().get()"
+        ),
         UPTIME,
     ),
     "inherited class attribute": (
@@ -66,8 +76,10 @@ STYLES = {
         UPTIME,
     ),
     "decorated function": (
-        "import functools, time\ndef plain(f):\n @functools.wraps(f)\n def inner(): return f()\n return inner\n"
-        "@plain\ndef read(clock=time.time): return clock()",
+        (
+            "import functools, time\ndef plain(f):\n @functools.wraps(f)\n def inner(): return f()\n return inner\n"
+            "@plain\ndef read(clock=time.time): return clock()"
+        ),
         EPOCH,
     ),
     "dict of the module": ("import time\nCLOCKS = {'m': time.monotonic}\ndef read(): return CLOCKS['m']()", UPTIME),
@@ -193,9 +205,9 @@ def test_all_times_are_one():
         assert (time.time() - EPOCH, time.monotonic() - UPTIME) == (12.25, 12.25)
         assert time.time_ns() == (int(EPOCH) * 1000 + 12250) * 1_000_000
         assert time.monotonic_ns() == (int(UPTIME) * 1000 + 12250) * 1_000_000
-        assert datetime.datetime.now(datetime.UTC) == START + datetime.timedelta(seconds=12.25)
-        assert datetime.datetime.now() == datetime.datetime(2026, 3, 2, 12, 0, 12, 250000)  # noqa: DTZ001, DTZ005
-        assert datetime.date.today() == datetime.date(2026, 3, 2)  # noqa: DTZ011
+        assert dt.datetime.now(dt.UTC) == START + dt.timedelta(seconds=12.25)
+        assert dt.datetime.now() == dt.datetime(2026, 3, 2, 12, 0, 12, 250000)  # noqa: DTZ001, DTZ005
+        assert dt.date.today() == dt.date(2026, 3, 2)  # noqa: DTZ011
         assert ControlledLoop(clock).time() == time.monotonic() == clock.monotonic()
         assert clock.now == 12.25
 
@@ -219,7 +231,7 @@ def test_the_wall_clock_may_step_back():
     with VirtualClock() as clock:
         clock.step_wall(-3600)
         assert time.time() == EPOCH - 3600
-        assert datetime.datetime.now(datetime.UTC) == START - datetime.timedelta(hours=1)
+        assert dt.datetime.now(dt.UTC) == START - dt.timedelta(hours=1)
         assert time.monotonic() == UPTIME
         assert clock.now == 0.0
 
@@ -252,7 +264,7 @@ def test_everything_is_restored():
             raise ZeroDivisionError
         assert [getattr(time, name) for name in names] == before
         assert module.A.s.__defaults__ == defaults
-        assert datetime.datetime.__name__ == "datetime"
+        assert dt.datetime.__name__ == "datetime"
         assert hypothesis_engine.time is time
 
 

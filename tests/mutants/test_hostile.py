@@ -49,7 +49,7 @@ def test_what_cannot_be_opened_is_refused(factory):
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_misbehaviour_that_breaks_a_promise_is_a_violation(factory, id):  # noqa: A002 - the word of the catalogue
+def test_misbehaviour_that_breaks_a_promise_is_a_violation(factory, id):
     """What a promise forbids is called a violation of it, not a trouble of the harness."""
     conformance = started(target_of(factory), select=(id,), profile="smoke", timeout=TIMEOUT)
     assert conformance.judge(id).status == "violated"

@@ -1,7 +1,7 @@
 """open-keypool as its users would bring it to the harness: one adapter for its asynchronous pool, one for the other.
 
-It raises `AllKeysExhaustedError` when nothing is left, counts no usage, rests a key for ``cooldown_seconds`` after one failure, and
-takes a success as the end of it. Its constructor refuses an empty list by ValueError.
+It raises `AllKeysExhaustedError` when nothing is left, counts no usage, rests a key for ``cooldown_seconds`` after one
+failure, and takes a success as the end of that. Its constructor refuses an empty list by ValueError.
 """
 
 from __future__ import annotations

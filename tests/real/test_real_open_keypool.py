@@ -12,9 +12,9 @@ import pytest
 
 core = pytest.importorskip("open_keypool.core", reason="install the extra `real` to judge published managers")
 
-from pytest_keyconform.conformance import Conformance  # noqa: E402 - after the package under test is known to be there
-from pytest_keyconform.run import quiet  # noqa: E402 - likewise
-from pytest_keyconform.spec.settings import Settings, TargetSetting  # noqa: E402 - likewise
+from pytest_keyconform.conformance import Conformance
+from pytest_keyconform.run import quiet
+from pytest_keyconform.spec.settings import Settings, TargetSetting
 
 if TYPE_CHECKING:
     from pytest_keyconform.report import CounterexampleReport, InvariantReport

@@ -189,7 +189,7 @@ class Callbacks(_AnyLoop):
             result = func(*args)
         except StopIteration as error:
             future.set_exception(RuntimeError(f"the function raised {error!r}"))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+        except Exception as error:  # noqa: BLE001 - as asyncio does
             future.set_exception(error)
         else:
             future.set_result(result)

@@ -27,7 +27,7 @@ class Mutant:
         return f"{self.factory.__module__}:{self.factory.__name__}"
 
 
-def planted(id, factory):  # noqa: A002 - the word of the catalogue
+def planted(id, factory):
     """Answer the mutant of a class: its base is that of the class, its note the first line of the docstring."""
     base = "rich" if issubclass(factory, RichManager) else "poor"
     return Mutant(id, factory.__name__, base, factory, factory.__doc__.strip().splitlines()[0])
