@@ -49,6 +49,17 @@ class Given:
         """Answer the limits configured under exactly this name, or None."""
         return dict(self.limits).get(model)
 
+    def told(self) -> tuple[tuple[str, object], ...]:
+        """Answer what a reader needs to know of the pool, as the arguments of its opening; defaults go unsaid."""
+        plain = Given()
+        limits = {model: str(row) for model, row in self.limits if row != Limits()}
+        parts: dict[str, object] = {"regular": self.regular, "vertex": self.vertex}
+        parts |= {"limits": limits} if limits else {}
+        for name in ("default_model", "max_failures", "max_retries"):
+            value = getattr(self, name)
+            parts |= {name: value} if value != getattr(plain, name) or name in self.needs else {}
+        return tuple(parts.items())
+
     def keys(self, pool: str) -> tuple[str, ...]:
         """Answer the keys of one pool, each once, in their order."""
         return tuple(dict.fromkeys(self.regular if pool == "regular" else self.vertex))

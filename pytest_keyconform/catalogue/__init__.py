@@ -19,6 +19,7 @@ FAMILIES: Final = (
     "unknown",
     "naming",
     "strangers",
+    "duplicates",
     "failure",
     "retrying",
     "keeping",

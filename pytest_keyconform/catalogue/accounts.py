@@ -223,7 +223,8 @@ class InvalidUsageRefused(Invariant):
     def workloads(self) -> Iterator[Workload]:
         """Each kind of bad input between readings of every view; and before and after the quota is reached."""
         good = told(self, record("key-1", tokens=3))
-        read = (usage("key-1", optional=True), *views(PAIR), step("state", optional=True))
+        state = [step("state", optional=True)] if self.policies.tenure == "rotation" else []  # a lease may show
+        read = (usage("key-1", optional=True), *views(PAIR), *state)
         full = limited(Limits(tpm=5))
         asks = (*self.taking("a"), *self.taking("b"))
         for name, bad in (
@@ -257,9 +258,14 @@ class InvalidUsageRefused(Invariant):
             taken = operation.value is True or (says and operation.value is not False)
             if operation.get("bad") and isinstance(operation.response, Answered) and taken:
                 yield broken(operation, "False, or an error that the backend declares", "record takes invalid usage")
-        for before, after in changed(history, lambda op: bool(op.get("bad"))):
+        for before, after in changed(history, self._quiet):
             yield broken(after, difference(before), f"invalid usage changes {after.name}")
         yield from self.disorder(history)
+
+    def _quiet(self, operation: Operation) -> bool:
+        """Tell whether a call changes no view: a refused one, or a lease that is taken to report on."""
+        leasing = self.policies.tenure == "lease" and self.policies.counted_on == "record"
+        return bool(operation.get("bad")) or (leasing and operation.name in ("acquire", "release"))
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a usage, and what is served for it, that counts what was to be refused."""

@@ -74,11 +74,11 @@ def failing(
     model: object = DEFAULT_MODEL,
     last: bool = False,
 ) -> Report:
-    """Answer a failure report that neither waits nor raises when it leaves no key: as the last retry, where it can be.
+    """Answer a failure report that neither waits, raises nor leaves a lease behind: as the last retry, where it can be.
 
     ``last``: as the last retry in any case, so that it answers no key.
     """
-    impatient = rule.policies.exhaustion in ("typed-error", "blocks")
+    impatient = rule.policies.exhaustion in ("typed-error", "blocks") or rule.policies.tenure == "lease"
     final = last or (impatient and rule.claims.takes("fail", "retries", pool=pool))
     retries = Given().max_retries if final else 0
     return lambda lease: fail(lease, status=status, model=model, pool=pool, retries=retries)
@@ -108,6 +108,8 @@ def depletions(rule: Invariant, pool: str = "regular") -> Iterator[Depletion]:
     if rule.policies.counted_on == "record":
         once = replace(limited(Limits(rpm=1)), vertex=PAIR.vertex)
         yield Depletion("spent", once, each(lambda lease: record(lease, pool=pool)))
+        last = [(keys[0], auth), (keys[1], lambda lease: record(lease, pool=pool))]
+        yield Depletion("last", once, reported(rule, last, pool=pool))
     if rule.policies.counted_on != "none":
         yield Depletion("closed", limited(Limits(rpm=0)))
 

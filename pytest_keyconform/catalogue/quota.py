@@ -194,6 +194,10 @@ class ExactBoundary(Invariant):
             if self.policies.tenure == "rotation":
                 below = (*filled[:1], random_key(), *filled[:1], random_key())
                 yield Workload(name=f"{field}-random", given=limited(limit_of(field, 2), keys=1), setup=below)
+        for number, form in enumerate(self.claims.forms("acquire")):
+            if number and "model" in form.parameters and self.policies.tenure == "rotation":
+                ask = (record("key-1"), acquire(form=form.name))
+                yield Workload(name=f"form-{number}", given=limited(Limits(rpm=2), keys=1), setup=ask * 2)
         for name, field, limit, amounts in (
             ("tokens-over", "tpm", 10, (6, 6)),
             ("tokens-near", "tpm", 10, (6, 3)),

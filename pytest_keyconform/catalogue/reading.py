@@ -70,20 +70,27 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def changed(history: History, quiet: Callable[[Operation], bool]) -> Iterator[tuple[Operation, Operation]]:
+def changed(
+    history: History, quiet: Callable[[Operation], bool], *, within: float = SLACK
+) -> Iterator[tuple[Operation, Operation]]:
     """Yield each reading that tells something else than the one before it, with nothing but quiet calls between them.
 
-    Only readings of one moment are compared: time may change what they tell.
+    ``within`` are the seconds in which time changes nothing of what they tell: both lie in its first ones, or no
+    second apart.
     """
     seen: dict[Invocation, Operation] = {}
     for operation in history.operations if history.sequential else ():
         if operation.name in READS:
             before = seen.get(operation.invocation)
-            if before is not None and operation.at - before.at < SLACK and _told(before) != _told(operation):
+            if before is not None and _near(before, operation, within) and _told(before) != _told(operation):
                 yield before, operation
             seen[operation.invocation] = operation
         elif not quiet(operation):
             seen.clear()
+
+
+def _near(before: Operation, after: Operation, within: float) -> bool:
+    return after.at < within or after.at - before.at < SLACK
 
 
 def difference(before: Operation) -> str:

@@ -240,8 +240,9 @@ class ReplacementIsFit(Invariant):
             ("struck", worn(1, keys=3), hurt(self, "key-2")),
             ("spent", _limited(Limits(rpm=1)), (record("key-2"), *given_back(self, "key-2"))),
             ("tokens", _limited(Limits(tpm=5)), (record("key-2", tokens=5), *given_back(self, "key-2"))),
+            ("day", _limited(Limits(rpd=1)), (record("key-2"), *given_back(self, "key-2"))),
         ):
-            if name in ("spent", "tokens") and self.policies.counted_on != "record":
+            if name in ("spent", "tokens", "day") and self.policies.counted_on != "record":
                 continue
             yield Workload(name=name, given=given, setup=(*spend, fail("key-1", status=401)))
             yield Workload(name=f"{name}-500", given=given, setup=(*spend, fail("key-1", status=500)))

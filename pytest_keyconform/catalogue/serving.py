@@ -179,4 +179,5 @@ def at_limit(moment: Moment) -> Refusal | None:
     cell = (moment.pool, moment.served, oracle.entry(moment.model))
     times = (operation.at, operation.at if operation.until is None else operation.until)
     spent = all(oracle.below_limits(moment.state, cell, now) is Tri.NO for now in times)
-    return unusable_served(moment) if spent else None
+    # A fallback is served instead of a sentinel: where a key below its limits was to be served.
+    return unusable_served(moment) if spent or oracle.policies.exhaustion == "fallback" else None

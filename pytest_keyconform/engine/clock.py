@@ -20,7 +20,6 @@ from freezegun import api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 UPTIME = 1_000_000.0  # far from 0, where `last = 0.0` would be a moment ago, and far from any wall time
@@ -125,9 +124,8 @@ class VirtualClock:
         """Replace, while frozen, the time functions that these modules bound when they were imported.
 
         Found are module globals, default arguments, closures (a dataclass' ``default_factory`` is one), class
-        attributes, and attributes of objects that the modules hold; also in the modules that they import, but
-        for the standard library. Not found: what compiled code holds, such as pydantic's
-        ``Field(default_factory=time.time)``. May be called before entering or after.
+        attributes, attributes of objects that the modules hold; also in the modules that they import, but for
+        the standard library. Not found: what compiled code holds, such as pydantic's ``default_factory``.
         """
         added = [module for module in modules if module not in self._watched]
         self._watched += added
@@ -143,9 +141,7 @@ class VirtualClock:
             self._undo = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._rebinder = None
         self._undo.close()
 
@@ -200,15 +196,10 @@ def _function_of_time(name: str) -> object:
     return function if _active else function.real
 
 
-TIME_FUNCTIONS = {
-    "time": TimeFunction("time", api.real_time, VirtualClock.time),
-    "time_ns": TimeFunction("time_ns", api.real_time_ns, VirtualClock.time_ns),
-    "monotonic": TimeFunction("monotonic", real_monotonic, VirtualClock.monotonic),
-    "monotonic_ns": TimeFunction("monotonic_ns", api.real_monotonic_ns, VirtualClock.monotonic_ns),
-    "perf_counter": TimeFunction("perf_counter", real_perf_counter, VirtualClock.monotonic),
-    "perf_counter_ns": TimeFunction("perf_counter_ns", api.real_perf_counter_ns, VirtualClock.monotonic_ns),
-    "sleep": TimeFunction("sleep", real_sleep, VirtualClock.sleep),
-}
+_READINGS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+_VIRTUAL = {name: getattr(VirtualClock, name.replace("perf_counter", "monotonic")) for name in _READINGS}
+TIME_FUNCTIONS = {name: TimeFunction(name, getattr(api, f"real_{name}"), _VIRTUAL[name]) for name in _READINGS}
+TIME_FUNCTIONS["sleep"] = TimeFunction("sleep", real_sleep, VirtualClock.sleep)
 _REPLACEMENTS: dict[int, object] = {id(function.real): function for function in TIME_FUNCTIONS.values()}
 _REPLACEMENTS |= {id(api.real_datetime): api.FakeDatetime, id(api.real_date): api.FakeDate}
 

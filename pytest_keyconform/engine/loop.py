@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import heapq
 import sys
 from _thread import _count, get_ident
@@ -26,7 +27,6 @@ __all__ = ["ControlledLoop", "Deadlock", "Livelock", "NeedsRealLoop", "Pending",
 T = TypeVar("T")
 
 _CLEANING_STEPS = 500  # in which the tasks of one execution have to end once they are cancelled
-_stubborn: list[object] = []  # coroutines that refuse to be closed: dropped, each would be reported again
 
 
 class Stuck(Exception):
@@ -261,4 +261,6 @@ def _retire(task: asyncio.Task[Any]) -> None:
         if coroutine is not None:
             coroutine.close()
     except (Exception, SystemExit):  # noqa: BLE001 - it awaits again, or its `finally` raises
-        _stubborn.append(coroutine)
+        # Collected, it would be closed again, outside of any loop; and a backend's `while True` around `except
+        # BaseException` then never ends, not even at the interpreter's exit. So it is never collected.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))

@@ -137,7 +137,7 @@ class Program:
         return replace(step, invocation=Invocation(step.name, tuple(arguments.items())))
 
     async def _take(self, label: str, pool: str, model: object, phase: Phase) -> None:
-        others: list[Ref] = []
+        others: list[tuple[str, Ref]] = []
         for _ in range(len(self.workload.given.keys(pool)) + 1):
             self._taken += 1
             ref = Ref(f"lease-{self._taken}")
@@ -149,10 +149,12 @@ class Program:
                 break
             if not isinstance(operation.value, str) or not operation.value:
                 break
-            others.append(ref)
+            others.append((operation.value, ref))
         if self.target.policies.tenure == "lease" and self._claims("release"):
-            for ref in others:
+            for _, ref in others:
                 await self.perform(Step(invocation=Invocation("release", (("lease", ref),))), client=0, phase=phase)
+        else:  # they are held on, for the reports on them
+            self._leases |= {(pool, key): ref for key, ref in others}
 
     def _claims(self, name: str) -> bool:
         return self.opened is not None and bool(self.opened.connection.claims.forms(name))
@@ -160,7 +162,7 @@ class Program:
     def _opening(self, called: int, response: Answered | Raised) -> Operation:
         """Record the opening as the first operation, at second 0."""
         return Operation(
-            invocation=Invocation("open"),
+            invocation=Invocation("open", self.workload.given.told()),
             response=response,
             called=called,
             returned=self._order.tick(),

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Given
 
-ENTRY_POINTS = ("acquire", "random_key")
 ONE = Bounds(1, 1)
 NONE_OR_ONE = Bounds(0, 1)
 INSTANT = 0.001  # seconds in which no bucket of usual limits drains by a whole one
@@ -52,10 +51,6 @@ class Oracle:
         if self.policies.unknown_model == "fallback-model" and not self.told("limits"):
             return self.given.default_model
         return names.entry(model, self.given, self.policies)
-
-    def limited(self, model: object) -> bool:
-        """Tell whether limits hold for a model at all."""
-        return self.policies.counted_on != "none" and self.given.limits_of(self.entry(model)) is not None
 
     def used(self, state: State, cell: tuple[str, str, str], now: float) -> dict[str, Bounds]:
         """Answer what is surely and what is perhaps used in the windows of now: rpm, tpm and rpd."""
@@ -159,18 +154,27 @@ class Oracle:
         if effect is None or isinstance(operation.response, Skipped) or operation.get("bad"):
             return (state,)
         after: State = effect(state, operation)
-        if isinstance(operation.response, Answered):
+        if isinstance(operation.response, Answered) and not self._unheard(state, operation):
             return (after,)
+        if operation.name == "fail":  # the replacement was answered, whatever became of the report
+            state = self._served(state, operation, str(operation.get("pool", "regular")), NONE_OR_ONE)
         return (after, state) if after is not state else (state,)  # raised, cancelled, pending: done or not
 
+    def _unheard(self, state: State, operation: Operation) -> bool:
+        """Tell whether a report may have been ignored: under leases, one on a key that nobody surely holds."""
+        if self.policies.tenure != "lease" or operation.name not in ("record", "fail") or operation.value is True:
+            return False
+        at = (str(operation.get("pool", "regular")), str(operation.get("lease")))
+        return state.held.get(at, Bounds()).at_least(1) is not Tri.YES
+
     def _acquire(self, state: State, operation: Operation) -> State:
-        return self._served(state, operation, operation.value, str(operation.get("pool", "regular")))
+        return self._served(state, operation, str(operation.get("pool", "regular")), ONE)
 
     def _random_key(self, state: State, operation: Operation) -> State:
-        return self._served(state, operation, operation.value, "regular")
+        return self._served(state, operation, "regular", ONE)
 
     def _next_key(self, state: State, operation: Operation) -> State:
-        return self._perhaps_served(state, operation, str(operation.get("pool", "regular")))
+        return self._served(state, operation, str(operation.get("pool", "regular")), NONE_OR_ONE)
 
     def _release(self, state: State, operation: Operation) -> State:
         key, pool = str(operation.get("lease")), operation.get("pool")
@@ -180,7 +184,7 @@ class Oracle:
         return state
 
     def _record(self, state: State, operation: Operation) -> State:
-        pool, key, cell = self._cell(state, operation, "lease")
+        pool, key, cell = self._cell(operation)
         if not state.knows(pool, key) or operation.value is False:
             return state
         outcome = str(operation.get("outcome", "success"))
@@ -194,12 +198,12 @@ class Oracle:
         return state
 
     def _fail(self, state: State, operation: Operation) -> State:
-        pool, key, cell = self._cell(state, operation, "lease")
+        pool, key, cell = self._cell(operation)
         if state.knows(pool, key):
             state = self._hurt(state.without_reserved(cell), cell, outcome_of(operation.get("status")), operation.at)
             if self.policies.release == "on-report":
                 state = state.with_held((pool, key), Bounds(-1, -1))
-        return self._perhaps_served(state, operation, pool)
+        return self._served(state, operation, pool, NONE_OR_ONE)
 
     def _reset(self, state: State, operation: Operation) -> State:
         key = str(operation.get("key"))
@@ -225,28 +229,19 @@ class Oracle:
 
     # -- parts of the effects --------------------------------------------------------------------------------
 
-    def _cell(self, state: State, operation: Operation, argument: str) -> tuple[str, str, tuple[str, str, str]]:
-        pool, key = str(operation.get("pool", "regular")), str(operation.get(argument))
-        del state
+    def _cell(self, operation: Operation) -> tuple[str, str, tuple[str, str, str]]:
+        pool, key = str(operation.get("pool", "regular")), str(operation.get("lease"))
         return pool, key, (pool, key, self.entry(operation.get("model")))
 
-    def _served(self, state: State, operation: Operation, key: object, pool: str) -> State:
-        if not isinstance(key, str) or not state.knows(pool, key):
-            return state
-        cell = (pool, key, self.entry(operation.get("model")))
-        state = state.with_held((pool, key), ONE)
-        if self.policies.counted_on == "acquire":
-            return state.with_spent(cell, Spent(operation.at, ONE, Bounds()))
-        return state.with_reserved(cell, operation.at)
-
-    def _perhaps_served(self, state: State, operation: Operation, pool: str) -> State:
+    def _served(self, state: State, operation: Operation, pool: str, count: Bounds) -> State:
+        """Answer the state after a key was served; ``count`` tells whether that certainly holds and counts it."""
         key = operation.value
         if not isinstance(key, str) or not state.knows(pool, key):
             return state
         cell = (pool, key, self.entry(operation.get("model")))
-        state = state.with_held((pool, key), NONE_OR_ONE)
+        state = state.with_held((pool, key), count)
         if self.policies.counted_on == "acquire":
-            return state.with_spent(cell, Spent(operation.at, NONE_OR_ONE, Bounds()))
+            return state.with_spent(cell, Spent(operation.at, count, Bounds()))
         return state.with_reserved(cell, operation.at)
 
     def _spent(self, operation: Operation, outcome: str) -> Spent:

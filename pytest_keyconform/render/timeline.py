@@ -35,7 +35,11 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
     if result.counterexample is None:
         return "\n".join([*lines, f"  {_ran(result)}"])
     found = result.counterexample
-    lines += [f"  {_sizes(found, result.seconds)}", f"  replay: {replay_command(asked, found.replay)}", ""]
+    lines.append(f"  {_sizes(found, result.seconds)}")
+    for operation in found.operations[:1]:
+        if _opening(operation.call):
+            lines += textwrap.wrap(f"pool: {operation.call[5:-1]}", width, initial_indent="  ", subsequent_indent=" " * 8)
+    lines += [f"  replay: {replay_command(asked, found.replay)}", ""]
     lines += _table(rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width)
     lines.append("")
     for label, text in (("observed", found.observed), ("expected", found.expected)):
@@ -61,11 +65,15 @@ def _ran(result: InvariantReport) -> str:
 
 def _sizes(found: CounterexampleReport, seconds: float) -> str:
     took = f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-    asked = sum(1 for operation in found.operations if operation.call != "open()")  # which the harness calls
+    asked = sum(1 for operation in found.operations if not _opening(operation.call))  # which the harness calls
     return (
         f"{plural(asked, 'operation')}, {plural(found.switches, 'switch')}, "
         f"found in {plural(found.found_after, 'execution')} ({took})"
     )
+
+
+def _opening(call: str) -> bool:
+    return call.startswith("open(")
 
 
 def _moments(found: CounterexampleReport) -> tuple[Moment, ...]:

@@ -60,3 +60,13 @@ TWINS = (
 
 SYNCHRONOUS = (shapes.ThreadSafe, shapes.VersionOne)
 """Those with plain methods, which threads may call at once."""
+
+INTERLEAVED = (
+    RichManager,
+    PoorManager,
+    waiting.ManyAwaits,
+    waiting.QueueWorker,
+    waiting.WindowTask,
+    waiting.Blocking,
+)
+"""Those whose soundness depends on what runs between their awaits."""
