@@ -234,7 +234,7 @@ class QuotaIsOfOneModel(Invariant):
     def workloads(self) -> Iterator[Workload]:
         """A mark by either report, then that model on all keys, the other model on that key, and the counts."""
         for pool in POOLS:
-            key, other = FIRST[pool], SECOND[pool]
+            key = FIRST[pool]
             told = (record(key, pool=pool, tokens=0, outcome="quota"), *given_back(self, key, pool=pool))
             for name, mark in (("fail", hurt(self, key, status=429, pool=pool)), ("record", told)):
                 of_it = asks(self, pool=pool)
@@ -246,14 +246,19 @@ class QuotaIsOfOneModel(Invariant):
                         used = (record(key, model="m2", pool=pool), acquire(model="m2", pool=pool))
                         yield Workload(name=f"{pool}-{name}-used", given=ONE, setup=(*used, *mark, of_other))
                 yield Workload(name=f"{pool}-{name}-count", given=PAIR, setup=(*mark, *views(PAIR, pool=pool)))
-            marks = hurt(self, key, status=429, pool=pool)
-            second = hurt(self, other, status=429, model="m2", pool=pool)
-            across = (acquire(pool=pool), acquire(model="m2", pool=pool))
-            yield Workload(name=f"{pool}-across", given=PAIR, setup=(*marks, *second, *across))
-            strict = worn(1, keys=1)
-            seen = (*marks, acquire(model="m2", pool=pool), *views(strict, pool=pool))
-            yield Workload(name=f"{pool}-strict", given=strict, setup=seen)
-            yield Workload(name=f"{pool}-thrice", given=ONE, setup=(*marks * 3, acquire(model="m2", pool=pool)))
+            if self.claims.takes("fail", "model", pool=pool):
+                yield from self._by_failure(pool)
+
+    def _by_failure(self, pool: str) -> Iterator[Workload]:
+        key, other = FIRST[pool], SECOND[pool]
+        marks = hurt(self, key, status=429, pool=pool)
+        second = hurt(self, other, status=429, model="m2", pool=pool)
+        across = (acquire(pool=pool), acquire(model="m2", pool=pool))
+        yield Workload(name=f"{pool}-across", given=PAIR, setup=(*marks, *second, *across))
+        strict = worn(1, keys=1)
+        seen = (*marks, acquire(model="m2", pool=pool), *views(strict, pool=pool))
+        yield Workload(name=f"{pool}-strict", given=strict, setup=seen)
+        yield Workload(name=f"{pool}-thrice", given=ONE, setup=(*marks * 3, acquire(model="m2", pool=pool)))
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse the marked key for the model, nothing for another model or key, and a strike."""

@@ -359,23 +359,27 @@ class BothPools(Invariant):
 
     def workloads(self) -> Iterator[Workload]:
         """Opening; then each kind of report on the key in either pool, and its recovery."""
+        if not any(self.claims.forms(name, VERTEX) for name in ("acquire", "fail", "record", "status")):
+            return
         two = Given(regular=("key-1", "key-2"), vertex=("vertex-1", "key-2"))
         for name, given in (("one", SHARED), ("two", two)):
             needs = frozenset({"api_keys", "vertex_api_keys"})
             yield Workload(name=f"open-{name}", given=replace(given, needs=needs))
-        if self.policies.both_pools == "reject":
-            return
-        yield Workload(name="fresh", given=SHARED, setup=tuple(acquire(pool=pool) for pool in POOLS))
-        for pool in POOLS:
-            for name, report, times in _reports(self, pool):
-                charging = _charging(self, SHARED, pool, report, times)
-                if not names_its_pool(self.claims, charging[-1].name, pool):
-                    continue
-                yield Workload(name=f"{pool}-{name}", given=SHARED, setup=charging, finale=_looking(SHARED))
-                if name in ("auth", "struck", "quota") and names_its_pool(self.claims, "reset", pool):
-                    after = (acquire(pool=pool, optional=True), *views(SHARED, pool=pool))
-                    setup = (*charging, reset("key-1", pool=pool))
-                    yield Workload(name=f"{pool}-{name}-reset", given=SHARED, setup=setup, finale=after)
+        if self.policies.both_pools == "separate":
+            yield Workload(name="fresh", given=SHARED, setup=tuple(acquire(pool=pool) for pool in POOLS))
+            for pool in POOLS:
+                yield from self._reported(pool)
+
+    def _reported(self, pool: str) -> Iterator[Workload]:
+        for name, report, times in _reports(self, pool):
+            charging = _charging(self, SHARED, pool, report, times)
+            if not names_its_pool(self.claims, charging[-1].name, pool):
+                continue
+            yield Workload(name=f"{pool}-{name}", given=SHARED, setup=charging, finale=_looking(SHARED))
+            if name in ("auth", "struck", "quota") and names_its_pool(self.claims, "reset", pool):
+                after = (acquire(pool=pool, optional=True), *views(SHARED, pool=pool))
+                setup = (*charging, reset("key-1", pool=pool))
+                yield Workload(name=f"{pool}-{name}-reset", given=SHARED, setup=setup, finale=after)
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse an opening that does not follow the policy, and answers that are those of the other pool."""

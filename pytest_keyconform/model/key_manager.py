@@ -60,9 +60,9 @@ class Oracle:
             if self.policies.minute_window == "bucket" and now - row.at > INSTANT:
                 minute &= Tri.MAYBE  # a bucket drains from the first second on
             day = windows.in_day(row.at, now, self.policies.day_zone)
-            total["rpm"] += _weighed(row.requests, minute)
-            total["tpm"] += _weighed(row.tokens, minute)
-            total["rpd"] += _weighed(row.requests, day)
+            total["rpm"] += row.requests.weighed(minute)
+            total["tpm"] += row.tokens.weighed(minute)
+            total["rpd"] += row.requests.weighed(day)
         return total
 
     def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
@@ -192,7 +192,7 @@ class Oracle:
         if self.policies.release == "on-report":
             state = state.with_held((pool, key), Bounds(-1, -1))
         if outcome in ("quota", "auth"):
-            return self._hurt(state, cell, outcome, operation.at)
+            return self._hurt(state, cell, outcome, operation)
         if outcome == "success" and self.policies.success == "clears" and (pool, key) in state.strikes:
             return self._cleared(state, (pool, key), operation.at)
         return state
@@ -200,7 +200,7 @@ class Oracle:
     def _fail(self, state: State, operation: Operation) -> State:
         pool, key, cell = self._cell(operation)
         if state.knows(pool, key):
-            state = self._hurt(state.without_reserved(cell), cell, outcome_of(operation.get("status")), operation.at)
+            state = self._hurt(state.without_reserved(cell), cell, outcome_of(operation.get("status")), operation)
             if self.policies.release == "on-report":
                 state = state.with_held((pool, key), Bounds(-1, -1))
         return self._served(state, operation, pool, NONE_OR_ONE)
@@ -255,8 +255,11 @@ class Oracle:
             requests = Bounds(0, requests.high)
         return Spent(operation.at, requests, tokens)
 
-    def _hurt(self, state: State, cell: tuple[str, str, str], outcome: str, now: float) -> State:
+    def _hurt(self, state: State, cell: tuple[str, str, str], outcome: str, operation: Operation) -> State:
+        now = operation.at
         match outcome:
+            case "quota" if not self.claims.takes(operation.name, "model", pool=cell[0]):
+                return state.with_mark(cell, now).spread(cell, [name for name, _ in self.given.limits])
             case "quota":
                 return state.with_mark(cell, now)
             case "auth":
@@ -282,16 +285,6 @@ class Oracle:
         if self.struck(state, at, now) is not Tri.NO:  # a late success may or may not bring a struck-out key back
             strikes[at] = replace(gone, count=Bounds(0, gone.count.high))
         return replace(state, strikes=strikes)
-
-
-def _weighed(amount: Bounds, counts: Tri) -> Bounds:
-    match counts:
-        case Tri.YES:
-            return amount
-        case Tri.MAYBE:
-            return Bounds(0, amount.high)
-        case Tri.NO:
-            return Bounds()
 
 
 def undeclared(operation: Operation) -> bool:

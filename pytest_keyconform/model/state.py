@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 PoolKey: TypeAlias = tuple[str, str]  # pool, key
 Cell: TypeAlias = tuple[str, str, str]  # pool, key, model entry
@@ -52,6 +52,10 @@ class Bounds:
     def at_least(self, limit: float) -> Tri:
         """Tell whether the number reaches a limit."""
         return Tri.YES if self.low >= limit else Tri.MAYBE if self.high >= limit else Tri.NO
+
+    def weighed(self, counts: Tri) -> Bounds:
+        """Answer how much of it there is where it counts, perhaps counts, or does not."""
+        return self if counts is Tri.YES else Bounds(0, self.high if counts is Tri.MAYBE else 0)
 
     def __str__(self) -> str:
         """Show one number, or the range."""
@@ -166,6 +170,12 @@ class State:
         """Mark a key for a model, as 429 does."""
         before = self.marks.get(cell)
         return self.but(marks={**self.marks, cell: Mark(now, before.count + 1 if before else 1)})
+
+    def spread(self, cell: Cell, models: Iterable[str]) -> State:
+        """Answer the same state with the mark of a cell perhaps on these models as well."""
+        own = self.marks[cell]
+        perhaps = {(*cell[:2], model): Mark(own.at, own.count, sure=False) for model in models}
+        return self.but(marks={**self.marks, **perhaps, cell: own})
 
     def with_spent(self, cell: Cell, spent: Spent) -> State:
         """Count a call."""
