@@ -119,6 +119,12 @@ class Recorder:
             return operation
         return self._answered(cell, step, answer)
 
+    def abandon(self, error: BaseException) -> None:
+        """Record that what is pending raised this: it left the call without being caught as an answer."""
+        for cell in self._cells:
+            if cell[0].pending:
+                self._returned(cell, self.raised(error))
+
     # -- before the call -------------------------------------------------------------------------------------
 
     def _arguments(self, step: Step) -> tuple[Invocation, dict[str, object]] | None:

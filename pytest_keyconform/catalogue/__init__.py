@@ -1,14 +1,17 @@
-"""The catalogue: every audited invariant, one class each, in the order of the families and of their ids."""
+"""The catalogue: every invariant that is judged, one class each, in the order of the families and of their ids."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from pytest_keyconform.catalogue.invariant import Invariant
+from pytest_keyconform.catalogue.invariant import Invariant
 
-FAMILIES: Final = (
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIVE")
+MODULES: Final = (
     "acquire",
     "rotation",
     "quota",
@@ -31,23 +34,14 @@ FAMILIES: Final = (
 )
 
 
-def _all() -> tuple[type[Invariant], ...]:
-    """Import the families and answer their invariants; a class defined anywhere else is not one of them."""
-    from pytest_keyconform.catalogue.invariant import Invariant as Base
-
-    found = []
-    for family in FAMILIES:
-        try:
-            module = importlib.import_module(f"pytest_keyconform.catalogue.{family}")
-        except ModuleNotFoundError:
-            continue
-        found += [
-            k
-            for k in vars(module).values()
-            if isinstance(k, type) and issubclass(k, Base) and k.__module__ == module.__name__ and hasattr(k, "id")
-        ]
-    order = ["ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIVE"]
-    return tuple(sorted(found, key=lambda k: (order.index(k.family()), k.id)))
+def _defined() -> Iterator[type[Invariant]]:
+    """Yield the invariants that the modules define; a class imported into one is not its own."""
+    for name in MODULES:
+        module = importlib.import_module(f"{__name__}.{name}")
+        for kind in vars(module).values():
+            rule = isinstance(kind, type) and issubclass(kind, Invariant) and hasattr(kind, "id")
+            if rule and kind.__module__ == module.__name__:
+                yield kind
 
 
-CATALOGUE: Final = _all()
+CATALOGUE: Final = tuple(sorted(_defined(), key=lambda kind: (FAMILIES.index(kind.family()), kind.id)))

@@ -16,6 +16,7 @@ from pytest_keyconform.catalogue.steps import (
     reset,
     status,
 )
+from pytest_keyconform.model.key_manager import ENTRY_POINTS
 from pytest_keyconform.model.state import Tri
 from pytest_keyconform.operation import Opaque, shown
 from pytest_keyconform.verdict import Violation
@@ -28,14 +29,12 @@ if TYPE_CHECKING:
 
 PAIR = Given(regular=("key-1", "key-2"))
 TRIO = Given()
-ENTRY_POINTS = ("acquire", "random_key")
 READS = ("usage", "failures", "is_valid", "status", "all_keys", "state", "health")
 
 
-def _one(limit: Limits, *, keys: int = 2) -> Given:
-    """Make a pool whose models have this one limit."""
-    regular = tuple(f"key-{number}" for number in range(1, keys + 1))
-    return Given(regular=regular, limits=(("m1", limit), ("m2", limit)), needs=frozenset({"limits"}))
+def _one(limit: Limits) -> Given:
+    """Make a pool of two keys whose models have this one limit."""
+    return Given(regular=PAIR.regular, limits=(("m1", limit), ("m2", limit)), needs=frozenset({"limits"}))
 
 
 @final

@@ -49,9 +49,14 @@ def states(rule: Invariant, pool: str = "regular") -> Iterator[tuple[str, Given,
 
 
 def around(rule: Invariant, read: Step, *, pool: str = "regular") -> Iterator[Workload]:
-    """Yield the programs that read before each state and in it, so that a stale answer shows too."""
+    """Yield the programs that read before each state and in it, so that a stale answer shows too.
+
+    The last one reads after each of many failures: where the threshold is the backend's own, it is among them.
+    """
     for name, given, way in states(rule, pool):
         yield Workload(name=name, given=given, setup=(read, *way), finale=(read,))
+    struck = (*told(rule, failing(rule, status=None, pool=pool)(PAIR.keys(pool)[0])), read)
+    yield Workload(name="one-by-one", given=PAIR, setup=struck * (strikes(rule) + 1))
 
 
 @final

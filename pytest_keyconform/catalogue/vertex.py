@@ -212,7 +212,7 @@ class VertexFailure(Invariant):
             wrong = needless and not modelless and not moment.operation.get("bad")
         else:
             wrong = moment.answered and (self.policies.sentinel is not None or needless)
-        expected = f"a key of the vertex pool ({', '.join(others)})" if others else 'the sentinel ""'
+        expected = f"a key of the vertex pool ({', '.join(others)})" if needless else 'the sentinel ""'
         return moment.refusal(expected, "fail of a vertex key answers no str") if wrong else None
 
 

@@ -30,14 +30,19 @@ if TYPE_CHECKING:
     from pytest_keyconform.catalogue.invariant import Invariant
     from pytest_keyconform.engine.survey import Backend
     from pytest_keyconform.history import History
+    from pytest_keyconform.operation import Claims
     from pytest_keyconform.spec.settings import Settings, TargetSetting
     from pytest_keyconform.workload import Workload
+
+
+SHARES = (1, 10, 10, 60)  # of the time-out, after no, one, two and more invariants that ran into it
 
 
 class Conformance:
     """One target under the settings of a run. ``start`` first; each process of a run has one of its own.
 
-    ``_histories`` are those of the generated programs, run once for all invariants; None until they are needed.
+    ``_programs`` are the generated ones, None until they are needed; ``_histories`` are theirs, as far as they were
+    run: once for all invariants.
     ``_unable`` says why no invariant can be judged although the target opens.
     """
 
@@ -50,7 +55,8 @@ class Conformance:
         self._clock = VirtualClock()
         self._target: Target | None = None
         self._backend: Backend | None = None
-        self._histories: list[tuple[Workload, History]] | None = None
+        self._programs: tuple[Workload, ...] | None = None
+        self._histories: list[tuple[Workload, History]] = []
         self._unable: str | None = None
         self._timed_out = 0
 
@@ -80,6 +86,8 @@ class Conformance:
         """Judge one invariant; whatever the backend does, an answer comes."""
         kind = next(kind for kind in self._catalogue if kind.id == id)
         started = real_perf_counter()
+        if kind.general and self._programs is None and self._backend is not None:
+            self._programs = self._drawn(self._backend.claims)  # not to be interrupted: it runs nothing of the backend
         verdict = self._bounded(lambda: self._examiner().verdict(kind))
         return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
 
@@ -114,18 +122,22 @@ class Conformance:
         """Judge within the time-out; once an invariant ran into it, the others get a tenth, and then a sixtieth."""
         if self._unable is not None:
             return Inconclusive(why=self._unable)
-        limit = self._settings.timeout / (1, 10, 10, 60)[min(self._timed_out, 3)]
+        limit = self._settings.timeout
+        limit = max(limit / SHARES[min(self._timed_out, len(SHARES) - 1)], min(1.0, limit))
+        dog = Watchdog(limit)
         try:
             with self._clock:
                 if self._target is not None:
                     self._clock.watch(_modules_of(self._target))
-                with Watchdog(limit):
+                with dog:
                     return judge()
-        except TimedOut:
-            self._timed_out += 1
-            return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
         except NeedsRealLoop as need:
             return Inconclusive(why=f"{need}; backends that need one cannot be judged in this version")
+        except (Exception, TimedOut):
+            if not dog.fired:
+                raise
+            self._timed_out += 1
+            return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
 
     def _examiner(self) -> Examiner:
         if self._backend is None or self._target is None:
@@ -139,21 +151,20 @@ class Conformance:
             generated=self._generated,
         )
 
+    def _drawn(self, claims: Claims) -> tuple[Workload, ...]:
+        budget, policies = (
+            BUDGETS[self._settings.profile],
+            Policies() if self._target is None else self._target.policies,
+        )
+        return programs(claims, policies, seed=self._settings.seed, count=budget.programs, length=budget.length)
+
     def _generated(self) -> Sequence[tuple[Workload, History]]:
-        if self._histories is None:
-            examiner = self._examiner()
-            histories = []
-            for program in programs(
-                examiner.backend.claims,
-                examiner.policies,
-                seed=self._settings.seed,
-                count=examiner.budget.programs,
-                length=examiner.budget.length,
-            ):
-                scheduler = Bounded(last=0)
-                scheduler.begin()
-                histories.append((program, examiner.backend.runner.run(program, scheduler).history))
-            self._histories = histories
+        """Answer the generated programs and their histories, run when they are first asked for."""
+        runner = self._examiner().backend.runner
+        for program in (self._programs or ())[len(self._histories) :]:
+            scheduler = Bounded(last=0)
+            scheduler.begin()
+            self._histories.append((program, runner.run(program, scheduler).history))
         return self._histories
 
 

@@ -49,9 +49,7 @@ def _program(examiner: Examiner, rule: Invariant, token: Token) -> Workload:
     else:
         named = {workload.name: workload for workload in rule.workloads()}
         if token.program not in named:
-            message = (
-                f"the replay token names no workload of {rule.id}: {token.program!r}; judge again"
-            )
+            message = f"the replay token names no workload of {rule.id}: {token.program!r}; judge again"
             raise TokenError(message)
         workload = named[token.program]
     fitted = fit(workload, claims)

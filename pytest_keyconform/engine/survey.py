@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.resolve import OpeningFailed
-from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock
+from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock, NeedsRealLoop
 from pytest_keyconform.engine.sequential import SequentialRunner, drive
 from pytest_keyconform.engine.tasks import TaskRunner
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
@@ -84,7 +84,9 @@ def _answers_leases(target: Target, run: Run, *, seconds: float) -> bool:
     try:
         with Watchdog(seconds):
             return bool(run(_leased(target)))
-    except (Exception, SystemExit, GeneratorExit, TimedOut):  # noqa: BLE001 - the rules judge how an acquire ends
+    except (KeyboardInterrupt, NeedsRealLoop):
+        raise
+    except BaseException:  # noqa: BLE001 - however an acquire ends, the rules judge it
         return False
 
 

@@ -63,6 +63,9 @@ class TaskRunner:
             except (Deadlock, Livelock) as stuck:
                 ending = Ending.DEADLOCK if isinstance(stuck, Deadlock) else Ending.LIVELOCK
                 blocked = _blocked(program, stuck.pending)
+            except GeneratorExit as left:  # a backend raised it: the loop's own closing of coroutines stays inside it
+                if program.recorder is not None:
+                    program.recorder.abandon(left)
         program.noise += [Noise(NoiseKind.UNRETRIEVED, program.keyring.redact(str(text))) for text in loop.noise]
         return Execution(
             workload=workload,

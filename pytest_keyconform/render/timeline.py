@@ -38,7 +38,9 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
     lines.append(f"  {_sizes(found, result.seconds)}")
     for operation in found.operations[:1]:
         if _opening(operation.call) and operation.call != "open()":
-            lines += textwrap.wrap(f"pool: {operation.call[5:-1]}", width, initial_indent="  ", subsequent_indent=" " * 8)
+            lines += textwrap.wrap(
+                f"pool: {operation.call[5:-1]}", width, initial_indent="  ", subsequent_indent=" " * 8
+            )
     lines += [f"  replay: {replay_command(asked, found.replay)}", ""]
     lines += _table(rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width)
     lines.append("")
