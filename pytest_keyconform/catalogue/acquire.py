@@ -16,7 +16,6 @@ from pytest_keyconform.catalogue.steps import (
     reset,
     status,
 )
-from pytest_keyconform.model.key_manager import ENTRY_POINTS
 from pytest_keyconform.model.state import Tri
 from pytest_keyconform.operation import Opaque, shown
 from pytest_keyconform.verdict import Violation
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 PAIR = Given(regular=("key-1", "key-2"))
 TRIO = Given()
+ENTRY_POINTS = ("acquire", "random_key")
 READS = ("usage", "failures", "is_valid", "status", "all_keys", "state", "health")
 
 
