@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import hypothesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, configuration, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -21,6 +23,8 @@ from pytest_keyconform.operation import Ref
 from pytest_keyconform.workload import Given, Limits, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.survey import Backend
     from pytest_keyconform.operation import Claims
@@ -217,5 +221,18 @@ def programs(claims: Claims, policies: Policies, *, seed: int, count: int, lengt
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(hypothesis.seed(seed)(Collecting), settings=profile)
+    with _home_elsewhere():
+        run_state_machine_as_test(hypothesis.seed(seed)(Collecting), settings=profile)
     return tuple(drawn)
+
+
+@contextlib.contextmanager
+def _home_elsewhere() -> Iterator[None]:
+    """Let Hypothesis keep what it writes in a folder that goes away: judging leaves no file behind."""
+    before = vars(configuration).get("__hypothesis_home_directory")
+    with tempfile.TemporaryDirectory(prefix="keyconform-") as home:
+        configuration.set_hypothesis_home_dir(home)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(before)
