@@ -37,22 +37,21 @@ if TYPE_CHECKING:
 class Budget:
     """What a profile spends.
 
-    ``executions`` is for each workload with parallel clients, ``together`` for all those of an invariant, a few for
-    each at least; ``programs`` are generated, of ``length`` steps.
+    ``executions`` is for each workload with parallel clients, ``together`` for all those of an invariant, ``least`` for
+    each however many there are; ``programs`` are generated, of ``length`` steps.
     """
 
+    least: int
     executions: int
     together: int
     programs: int
     length: int
 
 
-LEAST = 8  # executions of a workload, however many there are: both bases and the first deviations
-
 BUDGETS = {
-    "smoke": Budget(executions=20, together=400, programs=10, length=12),
-    "ci": Budget(executions=120, together=2400, programs=40, length=15),
-    "deep": Budget(executions=3000, together=60_000, programs=500, length=25),
+    "smoke": Budget(least=3, executions=20, together=400, programs=10, length=12),
+    "ci": Budget(least=8, executions=120, together=2400, programs=40, length=15),
+    "deep": Budget(least=50, executions=3000, together=60_000, programs=500, length=25),
 }
 
 
@@ -107,7 +106,7 @@ class Examiner:
             # What small workloads leave over is for those after them.
             share = (self.budget.together - state.executions) // max(1, waiting)
             waiting -= len(workload.clients) > 1
-            broken = self._explore(rule, workload, state, min(self.budget.executions, max(LEAST, share)))
+            broken = self._explore(rule, workload, state, min(self.budget.executions, max(self.budget.least, share)))
             if broken is not None:
                 return self._violates(rule, workload, broken, state)
         if not state.executions:

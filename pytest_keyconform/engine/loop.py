@@ -11,10 +11,10 @@ from asyncio import _get_running_loop, _set_running_loop
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
+from pytest_keyconform.engine.callbacks import Callbacks
 from pytest_keyconform.engine.clock import MICROSECONDS
-from pytest_keyconform.engine.search.callbacks import Callbacks
-from pytest_keyconform.engine.search.handles import NeedsRealLoop
-from pytest_keyconform.engine.search.waiting import Pending, pending, place
+from pytest_keyconform.engine.handles import NeedsRealLoop
+from pytest_keyconform.engine.waiting import Pending, pending, place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Task: TypeAlias = asyncio.Task[Any]
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
-_NOT_BACKEND = (_ASYNCIO, str(Path(__file__).parents[2]), contextlib.__file__)
+_NOT_BACKEND = (_ASYNCIO, str(Path(__file__).parents[1]), contextlib.__file__)
 _DEEPEST = 200  # a bound, should what we read by the collector run in a circle
 _ATTRIBUTES: dict[type, tuple[str, str]] = {
     CoroutineType: ("cr_frame", "cr_await"),

@@ -11,7 +11,7 @@ from asyncio import _set_running_loop
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple, cast
 
-from pytest_keyconform.engine.search.handles import Handle, NeedsRealLoop, new
+from pytest_keyconform.engine.handles import Handle, NeedsRealLoop, new
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping

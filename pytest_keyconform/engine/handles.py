@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable
 
-    from pytest_keyconform.engine.search.callbacks import Callbacks
+    from pytest_keyconform.engine.callbacks import Callbacks
 
     _AnyHandle = asyncio.TimerHandle
 else:
