@@ -153,4 +153,4 @@ def _is_own(frame: FrameType | None) -> bool:
     """Tell whether raising here would leave something of ours, or of Hypothesis' hooks, half done."""
     if frame is None:
         return False
-    return frame.f_code.co_filename == __file__ or "hypothesis" in frame.f_globals.get("__name__", "")
+    return frame.f_code.co_filename == __file__ or str(frame.f_globals.get("__name__")).startswith("hypothesis.")
