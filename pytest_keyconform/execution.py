@@ -27,10 +27,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What ran, under which schedule, what came of it, and (on a replay) what each task did."""
+    """What ran, under which schedule, what came of it, and (on a replay) what each task did.
+
+    ``overlapped`` tells whether two clients ever both stood at a choice point; None where every order of calls that
+    do not suspend is all there is.
+    """
 
     workload: Workload
     schedule: Schedule
     history: History
     moments: tuple[Moment, ...] = ()
     seconds: float = 0.0
+    overlapped: bool | None = None

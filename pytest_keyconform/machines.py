@@ -176,7 +176,7 @@ class KeyManagerMachine(ProgramMachine):
         scheduler = Bounded(last=0)
         scheduler.begin()
         with found.clock:
-            history = found.backend.runner.run(program, scheduler).history
+            history = found.backend.usual.run(program, scheduler).history
         for kind in CATALOGUE:
             if kind.general and (not self.families or kind.family() in self.families):
                 for violation in kind(self.policies, self.claims).violations(history):

@@ -67,7 +67,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a program: an operation to call, or, with the name ``advance``, seconds to let pass.
+    """One step of a program: an operation to call, or one of the harness' own.
+
+    Those are ``advance``, seconds to let pass, and ``restart``: the manager is closed and another one opened on the
+    same storage.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable.
@@ -92,7 +95,8 @@ class Workload:
     """Setup steps, then clients in parallel, then a finale that reads; all on one fresh manager.
 
     ``name`` is unique within its invariant and part of replay tokens, so it never changes its meaning.
-    ``threads`` tells that the promise it provokes needs clients that really overlap.
+    ``apart``: each client has an instance of its own over one storage, opened at its begin and closed at its end; the
+    setup has one that is closed before them, the finale one that is opened after them.
     """
 
     name: str
@@ -100,6 +104,7 @@ class Workload:
     setup: tuple[Step, ...] = ()
     clients: tuple[tuple[Step, ...], ...] = ()
     finale: tuple[Step, ...] = ()
+    apart: bool = False
 
     def steps(self) -> Iterator[tuple[Phase, int, Step]]:
         """Yield each step with its phase and its client."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from pytest_keyconform.adapters.base import Lease, Usage
 from pytest_keyconform.adapters.connection import SPECIAL, Connection
@@ -35,6 +35,7 @@ _UNANSWERED: Final = Skipped("its key was never answered")
 _AS_IT_STANDS: Final = (str, int, float, type(None))
 _COUNTERS: Final = ("rpm", "tpm", "rpd")
 _DEEPEST: Final = 40
+Call: TypeAlias = Callable[[str, dict[str, object]], object]  # an operation's name and arguments -> what it answers
 
 
 class Clock(Protocol):
@@ -92,9 +93,12 @@ class Recorder:
             noise=tuple(noise),
         )
 
-    async def perform(self, step: Step, *, client: int = 0, phase: Phase = Phase.SETUP) -> Operation:
+    async def perform(
+        self, step: Step, *, client: int = 0, phase: Phase = Phase.SETUP, call: Call | None = None
+    ) -> Operation:
         """Call the operation of a step, await what it answers if need be, record it, and answer the record.
 
+        ``call`` stands in for the connection: for a step that is the harness' own, or on another instance.
         Suspends only where the backend does. Lets out what is the harness' own, and its cancellation.
         """
         self._answers.pop(step.bind or "", None)
@@ -105,7 +109,7 @@ class Recorder:
         cell = self._called(invocation, step, client, phase)
         awaiting = False
         try:
-            answer = self.connection.invoke(step.name, arguments)
+            answer = (call or self.connection.invoke)(step.name, arguments)
             if inspect.isawaitable(answer):
                 awaiting = True
                 answer = await answer

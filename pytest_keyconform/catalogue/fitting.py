@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Given, Step, Workload
 
 SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "pool"})
-ALWAYS = frozenset({"open", "advance"})
+ALWAYS = frozenset({"open", "advance", "restart"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,26 @@ def inapplicable(rule: type[Invariant], policies: Policies, claims: Claims) -> M
         declared = getattr(policies, name)
         if declared not in meaningful:
             return Misfit("", f"the declared policy {name} = {declared!r} makes it meaningless")
+    misfit = _unstored(rule, policies, claims)
+    if misfit is not None:
+        return misfit
     for alternatives in rule.requires:
         names = alternatives.split("|")
         if not any(claims.operations.get(name) for name in names):
             return Misfit(alternatives, f"the backend has no operation {' or '.join(names)}")
+    return None
+
+
+def _unstored(rule: type[Invariant], policies: Policies, claims: Claims) -> Misfit | None:
+    """Tell why an invariant about a storage means nothing to this backend."""
+    if not rule.stored:
+        return None
+    if policies.durability == "none":
+        return Misfit("storage", "the backend declares no durability, so it keeps nothing in a storage")
+    if claims.given is not None and "storage" not in claims.given:
+        return Misfit("storage", "the factory cannot be given storage")
+    if rule.shared and not policies.serves_several:
+        return Misfit("", "the backend declares that one instance alone uses a storage")
     return None
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Step, Workload
 
 ASKING = ("acquire", "random_key", "next_key", "fail", "call", "open", "instance")
+IN_PROCESS = ("sequential", "tasks", "threads", "delayed-tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Invariant(ABC):
     ``applies`` maps a policy to the values under which the promise means something; not listed means all.
     ``subject`` are the operations whose undeclared errors break this promise (others only hinder the judging).
     ``overlap`` tells that the promise is about calls that overlap: a synchronous backend needs threads for it.
+    ``engines`` are the engines that may judge it, as far as the backend runs on them.
+    ``stored`` tells that it is about what a storage keeps, ``shared`` that it is about several instances over one.
     ``ends`` tells that a call that never ends breaks this promise.
     ``general`` tells that the rule may judge any history, generated ones too, not only those of its own workloads.
     ``unhindered`` tells that the promise can be judged whatever calls raise.
@@ -135,6 +138,9 @@ class Invariant(ABC):
     applies: ClassVar[Mapping[str, tuple[object, ...]]] = {}
     subject: ClassVar[tuple[str, ...]] = ()
     overlap: ClassVar[bool] = False
+    engines: ClassVar[tuple[str, ...]] = IN_PROCESS
+    stored: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
     ends: ClassVar[bool] = False
     general: ClassVar[bool] = False
     unhindered: ClassVar[bool] = False

@@ -126,3 +126,8 @@ def views(given: Given, *, pool: str = "regular") -> tuple[Step, ...]:
     """Read every view there is of a pool's failures."""
     each = [step for key in given.keys(pool) for step in (failures(key, pool=pool), is_valid(key, pool=pool))]
     return (status(pool=pool), *([all_keys()] if pool == "regular" else []), *each)
+
+
+def restart() -> Step:
+    """Close the manager and open another one on the same storage."""
+    return step("restart")

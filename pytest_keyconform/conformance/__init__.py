@@ -160,7 +160,7 @@ class Conformance:
 
     def _generated(self) -> Sequence[tuple[Workload, History]]:
         """Answer the generated programs and their histories, run when they are first asked for."""
-        runner = self._examiner().backend.runner
+        runner = self._examiner().backend.usual
         for program in (self._programs or ())[len(self._histories) :]:
             scheduler = Bounded(last=0)
             scheduler.begin()

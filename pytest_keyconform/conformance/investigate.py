@@ -10,6 +10,7 @@ from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.conformance.tokens import Token
 from pytest_keyconform.engine.explore import Exploration, Found, Unjudged, explore
 from pytest_keyconform.engine.search.bounded import Bounded
+from pytest_keyconform.engine.search.random import RandomWalk
 from pytest_keyconform.engine.shrink import again, shrink
 from pytest_keyconform.verdict import (
     Conforms,
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_keyconform.catalogue.invariant import Invariant
-    from pytest_keyconform.engine.explore import Judge
+    from pytest_keyconform.engine.explore import Judge, Runner
+    from pytest_keyconform.engine.search import Scheduler
     from pytest_keyconform.engine.survey import Backend
     from pytest_keyconform.history import History
     from pytest_keyconform.spec.policies import Policies
@@ -57,24 +59,31 @@ BUDGETS = {
 
 @dataclass(slots=True)
 class Investigation:
-    """What is known so far of one invariant."""
+    """What is known so far of one invariant. ``overlapped`` as in `Exploration`, over all workloads."""
 
     executions: int = 0
+    spent: int = 0
     judged: int = 0
     exhausted: bool = True
+    overlapped: bool | None = None
+    engines: list[str] = field(default_factory=list)
     unjudged: list[Unjudged] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
 
-    def add(self, exploration: Exploration, *, exhausting: bool) -> None:
+    def add(self, exploration: Exploration, runner: Runner, *, exhausting: bool) -> None:
         """Count an exploration; ``exhausting`` tells that its workload has orders to exhaust."""
         self.executions += exploration.executions
+        self.spent += exploration.executions * runner.cost
         self.judged += exploration.judged
         self.exhausted &= exploration.exhausted or not exhausting
         self.unjudged += [one for one in exploration.unjudged if one not in self.unjudged]
+        self.engines += [runner.name] if runner.name not in self.engines else []
+        if exploration.overlapped is not None:
+            self.overlapped = exploration.overlapped or bool(self.overlapped)
 
-    def evidence(self, engine: str) -> Evidence:
+    def evidence(self) -> Evidence:
         """Answer what was run."""
-        return Evidence(engines=(engine,), executions=self.executions, exhausted=self.exhausted)
+        return Evidence(engines=tuple(self.engines), executions=self.executions, exhausted=self.exhausted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,33 +106,46 @@ class Examiner:
             return NotApplicable(why=misfit.why, lacking=tuple(filter(None, misfit.lacking.split("|"))))
         rule = kind(self.policies, self.backend.claims)
         state = Investigation()
-        found = [fit(workload, self.backend.claims) for workload in rule.workloads()]
-        state.misfits += [misfit for misfit in found if isinstance(misfit, Misfit)]
-        fitted = [workload for workload in found if not isinstance(workload, Misfit)]
-        parallel = sum(len(workload.clients) > 1 for workload in fitted)
+        planned = self._planned(rule, state)
+        parallel = sum(len(workload.clients) > 1 for workload, _ in planned)
         waiting = parallel
-        for workload in fitted:
+        for workload, runner in planned:
             # What small workloads leave over is for those after them.
-            share = (self.budget.together - state.executions) // max(1, waiting)
+            share = (self.budget.together - state.spent) // max(1, waiting)
             waiting -= len(workload.clients) > 1
-            broken = self._explore(rule, workload, state, min(self.budget.executions, max(self.budget.least, share)))
+            budget = min(self.budget.executions, max(self.budget.least, share))
+            broken = self._explore(rule, workload, runner, state, budget)
             if broken is not None:
-                return self._violates(rule, workload, broken, state)
+                return self._violates(rule, workload, runner, broken, state)
         if not state.executions:
             return _lacking(state.misfits)
         return self._generated(rule, state) or self._settled(rule, state, overlapping=parallel > 0)
 
-    def _explore(self, rule: Invariant, workload: Workload, state: Investigation, budget: int) -> Found | None:
-        parallel = len(workload.clients) > 1
-        exploration = explore(
-            self.backend.runner,
-            workload,
-            Bounded(last=2),
-            judge_of(rule),
-            budget=budget if parallel else 1,
-        )
-        state.add(exploration, exhausting=parallel)
+    def _planned(self, rule: Invariant, state: Investigation) -> list[tuple[Workload, Runner]]:
+        """Answer the workloads that fit the backend, each with the engines that run it."""
+        planned = []
+        for workload in rule.workloads():
+            fitted = fit(workload, self.backend.claims)
+            if isinstance(fitted, Misfit):
+                state.misfits.append(fitted)
+                continue
+            runners = self.backend.fitting(fitted, rule.engines, overlap=rule.overlap)
+            if not runners:
+                state.misfits.append(Misfit("", f"no engine that runs {fitted.name} can run this backend"))
+            planned += [(fitted, runner) for runner in runners]
+        return planned
+
+    def _explore(
+        self, rule: Invariant, workload: Workload, runner: Runner, state: Investigation, budget: int
+    ) -> Found | None:
+        parallel = len(workload.clients) > 1 or workload.apart
+        budget = max(1, budget // runner.cost) if parallel or not runner.repeatable else 1
+        exploration = explore(runner, workload, self._search(runner), judge_of(rule), budget=budget)
+        state.add(exploration, runner, exhausting=parallel)
         return exploration.found
+
+    def _search(self, runner: Runner) -> Scheduler:
+        return Bounded(last=2) if runner.repeatable else RandomWalk(self.seed)
 
     def _generated(self, rule: Invariant, state: Investigation) -> Verdict | None:
         if not rule.general:
@@ -135,55 +157,68 @@ class Examiner:
             if isinstance(judgement, Violation):
                 exploration = self._rerun(workload, judge)
                 if exploration.found is not None:
-                    return self._violates(rule, workload, exploration.found, state)
+                    return self._violates(rule, workload, self.backend.usual, exploration.found, state)
                 state.unjudged.append(Unjudged("a generated program broke the promise once, but not when run again"))
             elif not isinstance(judgement, Unjudged):
                 state.judged += 1
         return None
 
     def _rerun(self, workload: Workload, judge: Judge) -> Exploration:
-        return explore(self.backend.runner, workload, Bounded(last=2), judge, budget=1)
+        return explore(self.backend.usual, workload, Bounded(last=2), judge, budget=1)
 
-    def _violates(self, rule: Invariant, workload: Workload, found: Found, state: Investigation) -> Verdict:
-        judge = judge_of(rule)
-        dropped, smallest = shrink(self.backend.runner, workload, found, judge)
-        program = workload.without(dropped)
-        execution = again(self.backend.runner, program, smallest.execution.schedule)
-        judgement = judge(execution.history)
-        evidence = state.evidence(self.backend.runner.name)
-        if not isinstance(judgement, Violation) or judgement.signature != smallest.violation.signature:
-            why = f"it was seen that {found.violation.observed}, but the same schedule did not show it again"
-            return Inconclusive(why=f"{why}: the backend is not deterministic", evidence=evidence)
+    def _violates(
+        self, rule: Invariant, workload: Workload, runner: Runner, found: Found, state: Investigation
+    ) -> Verdict:
+        evidence = state.evidence()
+        dropped = frozenset[int]()
+        if runner.repeatable:
+            smaller = _smallest(runner, workload, found, judge_of(rule))
+            if isinstance(smaller, str):
+                return Inconclusive(why=smaller, evidence=evidence)
+            dropped, found = smaller
         token = Token(
             id=rule.id,
-            engine=self.backend.runner.name,
-            program=program.setup if workload.name == "generated" else workload.name,
+            engine=runner.name,
+            program=found.execution.workload.setup if workload.name == "generated" else workload.name,
             dropped=frozenset() if workload.name == "generated" else dropped,
-            schedule=smallest.execution.schedule,
+            schedule=found.execution.schedule,
             seed=self.seed,
         )
         return Violates(
             counterexample=Counterexample(
-                violation=judgement,
-                execution=execution,
+                violation=found.violation,
+                execution=found.execution,
                 token=str(token),
-                engine=self.backend.runner.name,
+                engine=runner.name,
                 found_after=state.executions,
             ),
             evidence=evidence,
         )
 
     def _settled(self, rule: Invariant, state: Investigation, *, overlapping: bool) -> Verdict:
-        evidence = state.evidence(self.backend.runner.name)
+        evidence = state.evidence()
         grave = [one for one in state.unjudged if not one.mild]
         if grave:
             return Inconclusive(why=grave[0].why, evidence=evidence)
         if not state.judged:
             return _unexercised(state, evidence)
-        if rule.overlap and overlapping and not self.backend.claims.is_async:
-            why = "whole calls in every order keep the promise, but it is about calls that overlap: it needs threads"
-            return Inconclusive(why=why, evidence=evidence)
+        if rule.overlap and overlapping and (state.overlapped is False or state.engines == ["sequential"]):
+            why = (
+                "whole calls in every order keep the promise, but it is about calls that overlap: no two clients ever "
+            )
+            return Inconclusive(why=f"{why}both stood at a choice point", evidence=evidence)
         return Conforms(evidence=evidence)
+
+
+def _smallest(runner: Runner, workload: Workload, found: Found, judge: Judge) -> tuple[frozenset[int], Found] | str:
+    """Answer the smallest program and schedule that show the breach, run with a timeline; or why there is none."""
+    dropped, smallest = shrink(runner, workload, found, judge)
+    execution = again(runner, workload.without(dropped), smallest.execution.schedule)
+    judgement = judge(execution.history)
+    if isinstance(judgement, Violation) and judgement.signature == smallest.violation.signature:
+        return dropped, Found(execution, judgement)
+    why = f"it was seen that {found.violation.observed}, but the same schedule did not show it again"
+    return f"{why}: the backend is not deterministic"
 
 
 def _unexercised(state: Investigation, evidence: Evidence) -> Verdict:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict:
     """Run it and judge it; raises `TokenError` where the token does not fit this backend."""
-    runner = examiner.backend.runner
-    if token.engine != runner.name:
+    runner = examiner.backend.runners.get(token.engine)
+    if runner is None:
+        engines = " and ".join(sorted(examiner.backend.runners))
         message = (
-            f"the replay token is of the engine {token.engine}, this target is judged on {runner.name}; judge it again"
+            f"the replay token is of the engine {token.engine}, this target is judged on {engines}; judge it again"
         )
         raise TokenError(message)
     rule = kind(examiner.policies, examiner.backend.claims)

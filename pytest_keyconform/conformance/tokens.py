@@ -1,8 +1,9 @@
 """Replay tokens: one line that leads back to one counterexample.
 
-``ACQ01:t1:two/-/r1-1`` is the workload ``two`` of ACQ01 on the engine ``t`` (tasks; ``s`` is sequential), token
+``ACQ01:t1:two/-/r1-1`` is the workload ``two`` of ACQ01 on the engine ``t`` (tasks; the others are in `ENGINES`), token
 version 1, with no step left out, under the schedule ``r1-1``. ``ACQ01:t1:two/0.3/r1-1/s7`` leaves out the steps 0
-and 3, under seed 7. A generated program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``.
+and 3, under seed 7. A generated program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``. Where choice points
+are places of bytecode the token names its Python: ``ACQ01:h1@3.12:two/-/r4-1``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import binascii
 import json
 import re
+import sys
 import zlib
 from dataclasses import dataclass
 
@@ -20,9 +22,18 @@ from pytest_keyconform.schedule import Schedule
 from pytest_keyconform.workload import Step
 
 VERSION = 1
-ENGINES = {"t": "tasks", "s": "sequential"}
+ENGINES = {
+    "t": "tasks",
+    "s": "sequential",
+    "h": "threads",
+    "d": "delayed-tasks",
+    "i": "simulated-processes",
+    "p": "processes",
+}
+BYTECODE = ("threads",)  # engines whose choice points are places of bytecode
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SHAPE = re.compile(
-    r"(?P<id>[A-Z]+\d+):(?P<engine>[a-z])(?P<version>\d+):(?P<program>[^/]+)/(?P<dropped>[\d.]+|-)/(?P<schedule>[^/]+)(?:/s(?P<seed>\d+))?"
+    r"(?P<id>[A-Z]+\d+):(?P<engine>[a-z])(?P<version>\d+)(?:@(?P<python>[\d.]+))?:(?P<program>[^/]+)/(?P<dropped>[\d.]+|-)/(?P<schedule>[^/]+)(?:/s(?P<seed>\d+))?"
 )
 
 
@@ -43,7 +54,8 @@ class Token:
         program = self.program if isinstance(self.program, str) else f"~{_packed(self.program)}"
         dropped = ".".join(map(str, sorted(self.dropped))) or "-"
         seed = f"/s{self.seed}" if self.seed else ""
-        return f"{self.id}:{letter}{VERSION}:{program}/{dropped}/{self.schedule}{seed}"
+        python = f"@{PYTHON}" if self.engine in BYTECODE else ""
+        return f"{self.id}:{letter}{VERSION}{python}:{program}/{dropped}/{self.schedule}{seed}"
 
 
 def read(text: str) -> Token:
@@ -58,6 +70,12 @@ def read(text: str) -> Token:
         message = (
             f"the replay token {text!r} is of version {match['engine']}{match['version']}, this release reads "
             f"{' and '.join(f'{letter}{VERSION}' for letter in ENGINES)}; judge again to get a new one"
+        )
+        raise TokenError(message)
+    if match["python"] not in (None, PYTHON):
+        message = (
+            f"the replay token {text!r} is of Python {match['python']}, whose bytecode is not that of {PYTHON}; "
+            f"run it there, or judge again to get a new one"
         )
         raise TokenError(message)
     try:

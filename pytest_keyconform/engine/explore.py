@@ -41,6 +41,14 @@ class Runner(Protocol):
     def name(self) -> str:
         """The engine's name, as reports have it."""
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same schedule makes the same execution; else what was seen stands as it was recorded."""
+
+    @property
+    def cost(self) -> int:
+        """How many executions of the quickest engine take as long as one of this: it runs that much less."""
+
     def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
         """Run it under the scheduler's next schedule; ``observed`` executions have moments."""
 
@@ -55,13 +63,24 @@ class Found:
 
 @dataclass(slots=True)
 class Exploration:
-    """What came of exploring one workload. ``judged`` counts the histories that could be judged."""
+    """What came of exploring one workload. ``judged`` counts the histories that could be judged.
+
+    ``overlapped`` tells whether in any execution two clients both stood at a choice point; None where that is no
+    question (`Execution`).
+    """
 
     executions: int = 0
     judged: int = 0
     exhausted: bool = False
     found: Found | None = None
     unjudged: list[Unjudged] = field(default_factory=list)
+    overlapped: bool | None = None
+
+    def count(self, execution: Execution) -> None:
+        """Count an execution."""
+        self.executions += 1
+        if execution.overlapped is not None:
+            self.overlapped = execution.overlapped or bool(self.overlapped)
 
 
 def explore(runner: Runner, workload: Workload, scheduler: Scheduler, judge: Judge, *, budget: int) -> Exploration:
@@ -71,8 +90,8 @@ def explore(runner: Runner, workload: Workload, scheduler: Scheduler, judge: Jud
     while exploration.executions < budget:
         if not scheduler.begin():
             break
-        execution = runner.run(workload, scheduler)
-        exploration.executions += 1
+        execution = runner.run(workload, scheduler, observed=not runner.repeatable)
+        exploration.count(execution)
         match judge(execution.history):
             case None:
                 exploration.judged += 1

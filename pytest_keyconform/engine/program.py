@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import random
 import re
+import shutil
+import tempfile
 import threading
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.adapters.keys import Keyring
@@ -50,6 +55,7 @@ class Program:
     """One execution of a workload on a fresh manager of the target.
 
     ``recorder`` is there once the manager is open; ``opening`` is the operation that opened it, or failed to.
+    ``storage`` is a folder of this execution alone, for a backend whose state lasts; `listening` removes it.
     ``moments`` fill only where ``observed``. ``leased`` tells that reports need a lease of the key that was acquired.
     """
 
@@ -73,6 +79,7 @@ class Program:
         self.recorder: Recorder | None = None
         self.moments: list[Moment] = []
         self.noise: list[Noise] = []
+        self.storage: Path | None = None
         self.leased = leased
         self._leases: dict[tuple[str, str], Ref] = {}
         self._taken = 0
@@ -82,10 +89,11 @@ class Program:
 
     async def open(self) -> bool:
         """Open a manager on the workload's pool; tell whether that went well."""
-        pool = self.keyring.pool_of(self.workload.given)
+        if self.storage is None and self.target.policies.durability != "none":
+            self.storage = Path(tempfile.mkdtemp(prefix="keyconform-", dir=_quick_folder()))
         called = self._order.tick()
         try:
-            self.opened = await self.target.opened(pool)
+            self.opened = await self.instance()
         except OpeningFailed as failure:
             self.opening = self._opening(
                 called, raised(failure.cause, self.target.agreement, self.keyring.redact, bad_input=True)
@@ -97,6 +105,21 @@ class Program:
         )
         return True
 
+    async def instance(self) -> Opened:
+        """Open one more manager on the workload's pool and storage; raises `OpeningFailed`."""
+        return await self.target.opened(self.keyring.pool_of(self.workload.given, storage=self.storage))
+
+    async def _restarted(self, _name: str, _arguments: dict[str, object]) -> None:
+        """Close the manager and put another one on the same storage in its place."""
+        if self.opened is None or self.recorder is None:
+            return
+        await self.opened.close()
+        try:
+            self.opened = await self.instance()
+        except OpeningFailed as failure:
+            raise failure.cause from None
+        self.recorder.connection = self.opened.connection
+
     async def perform(self, step: Step, *, client: int, phase: Phase) -> Operation:
         """Call one operation and record it. A lease that is needed and was not taken yet is taken first."""
         if self.recorder is None:
@@ -105,7 +128,8 @@ class Program:
         if phase is not Phase.PARALLEL:
             step = await self.with_lease(step, phase=phase)
         self.note(client, "call", str(step))
-        operation = await self.recorder.perform(step, client=client, phase=phase)
+        call = self._restarted if step.name == "restart" else None
+        operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
         self.note(client, "return", str(operation.response))
         return operation
 
@@ -202,7 +226,7 @@ class Program:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Notice coroutines that are never awaited and threads that die, while an execution runs."""
+        """Notice coroutines that are never awaited and threads that die, while an execution runs; then tidy up."""
         before = threading.excepthook
         threading.excepthook = self._thread_died
         try:
@@ -212,6 +236,8 @@ class Program:
                 yield
         finally:
             threading.excepthook = before
+            if self.storage is not None:
+                shutil.rmtree(self.storage, ignore_errors=True)
         for warning in caught:
             found = NEVER_AWAITED.search(str(warning.message))
             if found is not None and not found.group(1).startswith(("Program.", "Recorder.", "TaskRunner.")):
@@ -220,3 +246,10 @@ class Program:
     def _thread_died(self, dying: threading.ExceptHookArgs) -> None:
         if dying.exc_type is not SystemExit:
             self.noise.append(Noise(NoiseKind.THREAD_DIED, dying.exc_type.__name__))
+
+
+@functools.cache
+def _quick_folder() -> str | None:
+    """Answer a folder in memory where there is one, so that a store's flushing costs nothing; None: the usual one."""
+    memory = "/dev/shm"  # noqa: S108 - the folder made there has a random name, and is this user's own
+    return memory if os.access(memory, os.W_OK) else None

@@ -23,6 +23,8 @@ class SequentialRunner:
     """Runs workloads call by call; the scheduler chooses whose call is next, so calls never overlap."""
 
     name = "sequential"
+    repeatable = True
+    cost = 1
 
     def __init__(self, target: Target, clock: VirtualClock, *, seed: int, leased: bool = False) -> None:
         """Judge a target on this clock; ``seed`` seeds `random` before each execution."""

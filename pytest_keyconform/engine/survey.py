@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.explore import Runner
     from pytest_keyconform.operation import Claims
+    from pytest_keyconform.workload import Workload
 
+
+TOGETHER = ("tasks", "sequential", "threads", "delayed-tasks")
+OVERLAPPING = ("tasks", "threads", "sequential", "delayed-tasks")
+APART = ("simulated-processes", "processes")
 
 PROBE = 5.0  # seconds of real time that one acquire may take, before it is taken to answer no lease
 
@@ -32,10 +37,27 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What a target claims, and the runner that executes workloads on it."""
+    """What a target claims, and the engines that can execute workloads on it, by name."""
 
     claims: Claims
-    runner: Runner
+    runners: Mapping[str, Runner]
+
+    def fitting(self, workload: Workload, engines: Iterable[str], *, overlap: bool) -> tuple[Runner, ...]:
+        """Answer the engines to run a workload on, of those that are allowed; none where none can run it.
+
+        Clients on instances of their own need processes, simulated ones and real ones; clients whose calls are to
+        overlap need threads, where the backend is synchronous.
+        """
+        allowed = {name: runner for name, runner in self.runners.items() if name in engines}
+        if workload.apart:
+            return tuple(allowed[name] for name in APART if name in allowed)
+        order = OVERLAPPING if overlap and len(workload.clients) > 1 else TOGETHER
+        return tuple(allowed[name] for name in order if name in allowed)[:1]
+
+    @property
+    def usual(self) -> Runner:
+        """The engine for programs of one client."""
+        return next(self.runners[name] for name in TOGETHER if name in self.runners)
 
 
 def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 60.0) -> Backend:
@@ -59,8 +81,11 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
         else:
             clock.reset()
             leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
-            kind = TaskRunner if claims.is_async else SequentialRunner
-            return Backend(claims, kind(target, clock, seed=seed, leased=leased))
+            kinds: tuple[type[TaskRunner | SequentialRunner], ...] = (
+                (TaskRunner,) if claims.is_async else (SequentialRunner,)
+            )
+            runners = [kind(target, clock, seed=seed, leased=leased) for kind in kinds]
+            return Backend(claims, {runner.name: runner for runner in runners})
     message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
     raise TargetError(message)
 

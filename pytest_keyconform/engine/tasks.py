@@ -31,6 +31,8 @@ class TaskRunner:
     """Runs workloads on a controlled loop; the scheduler chooses which ready task goes on."""
 
     name = "tasks"
+    repeatable = True
+    cost = 1
 
     def __init__(
         self,

@@ -227,6 +227,9 @@ class Oracle:
     def _reset_usage(self, state: State, _operation: Operation) -> State:
         return state.without_spent().with_marks_doubted(lambda _cell: True)
 
+    def _restart(self, state: State, _operation: Operation) -> State:
+        return state.restarted()
+
     # -- parts of the effects --------------------------------------------------------------------------------
 
     def _cell(self, operation: Operation) -> tuple[str, str, tuple[str, str, str]]:

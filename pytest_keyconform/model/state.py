@@ -217,6 +217,14 @@ class State:
             out[at] = Out(out[at].at, sure=False)
         return self.but(strikes=strikes, out=out).with_marks_doubted(lambda cell: cell[:2] == at)
 
+    def restarted(self) -> State:
+        """Answer the state after a restart: usage is kept; what keeps keys out and who holds one perhaps."""
+        state = self
+        for at in {*self.strikes, *self.out}:
+            state = state.doubted(at)
+        held = {at: Bounds(0, count.high) for at, count in self.held.items()}
+        return state.but(held=held).with_marks_doubted(lambda _cell: True)
+
     def with_marks_doubted(self, which: Callable[[Cell], bool]) -> State:
         """Answer the same state with these marks perhaps lifted."""
         return self.but(

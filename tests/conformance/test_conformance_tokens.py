@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pytest_keyconform.catalogue.steps import acquire, advance, record
@@ -47,3 +49,11 @@ def test_a_token_of_another_version_is_refused_with_the_reason(text: str) -> Non
     """A token of a version or engine that this release does not know says so."""
     with pytest.raises(TokenError, match="of version"):
         read(text)
+
+
+def test_a_token_of_another_python_is_refused_where_bytecode_matters():
+    """A schedule of threads counts places of bytecode, so it is valid on the Python it was found on alone."""
+    token = str(Token(id="ACQ01", engine="threads", program="two"))
+    assert read(token).engine == "threads"
+    with pytest.raises(TokenError, match=r"of Python 3\.2"):
+        read(re.sub(r"@[\d.]+", "@3.2", token))

@@ -46,7 +46,7 @@ def run(tmp_path):
     def running(*clients, setup=()):
         with clock:
             target = resolve("stuck_manager:Stuck", roots=(tmp_path,), targets={})
-            runner = survey(target, clock, seed=0).runner
+            runner = survey(target, clock, seed=0).usual
             scheduler = Bounded(last=0)
             scheduler.begin()
             workload = Workload(name="stuck", given=Given(), setup=setup, clients=clients)
