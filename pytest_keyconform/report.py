@@ -67,6 +67,8 @@ class CounterexampleReport:
     found_after: int = 1
     timeline: tuple[Moment, ...] = ()
     snippet: str | None = None
+    engine: str = "tasks"
+    repeatable: bool = True
 
     @classmethod
     def of(cls, counterexample: Counterexample) -> Self:
@@ -81,6 +83,8 @@ class CounterexampleReport:
             switches=switches_in(execution.moments),
             found_after=counterexample.found_after,
             timeline=execution.moments,
+            engine=counterexample.engine,
+            repeatable=counterexample.repeatable,
         )
 
     @classmethod

@@ -27,13 +27,17 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counterexample:
-    """The smallest failing execution that was found, and how to run it again."""
+    """The smallest failing execution that was found, and how to run it again.
+
+    Where it is not ``repeatable`` the history is the evidence: running it again may or may not show it.
+    """
 
     violation: Violation
     execution: Execution
     token: str
     engine: str
     found_after: int
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

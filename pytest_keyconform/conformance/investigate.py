@@ -191,6 +191,7 @@ class Examiner:
                 token=str(token),
                 engine=runner.name,
                 found_after=state.executions,
+                repeatable=runner.repeatable,
             ),
             evidence=evidence,
         )

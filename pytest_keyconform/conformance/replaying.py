@@ -38,7 +38,12 @@ def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict
     if isinstance(judgement, Unjudged):
         return Inconclusive(why=judgement.why, evidence=evidence)
     found = Counterexample(
-        violation=judgement, execution=execution, token=str(token), engine=runner.name, found_after=1
+        violation=judgement,
+        execution=execution,
+        token=str(token),
+        engine=runner.name,
+        found_after=1,
+        repeatable=runner.repeatable,
     )
     return Violates(counterexample=found, evidence=evidence)
 

@@ -88,6 +88,9 @@ def _verdict(report: Report) -> list[str]:
     if report.policies:
         declared = ", ".join(f"{name}={value}" for name, value in sorted(report.policies.items()))
         lines.append(f"policies: {declared}")
+    engines = dict.fromkeys(engine for result in report.invariants for engine in result.engines)
+    if engines:
+        lines.append(f"engines: {', '.join(sorted(engines))}")
     ran = sum(result.executions for result in report.invariants)
     lines.append(
         f"{report.target}: {report.verdict.upper()} "

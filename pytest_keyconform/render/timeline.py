@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WIDTH = 110
 ROWS = 60  # a page with more is no longer read; its middle is left out
 GUTTER = 5
+WORDS = {"threads": "thread", "simulated-processes": "instance", "processes": "process"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
             lines += textwrap.wrap(
                 f"pool: {operation.call[5:-1]}", width, initial_indent="  ", subsequent_indent=" " * 8
             )
-    lines += [f"  replay: {replay_command(asked, found.replay)}", ""]
-    lines += _table(rows_of(_moments(found)), word="thread" if result.engines == ("threads",) else "task", width=width)
+    lines.append(f"  replay: {replay_command(asked, found.replay)}")
+    if not found.repeatable:
+        lines.append("  (seen in real time: a replay may need several tries; what is below is what was recorded)")
+    lines.append("")
+    lines += _table(rows_of(_moments(found)), word=WORDS.get(found.engine, "task"), width=width)
     lines.append("")
     for label, text in (("observed", found.observed), ("expected", found.expected)):
         lines += textwrap.wrap(f"{label}: {text}", width, initial_indent="  ", subsequent_indent=" " * 12)
@@ -70,7 +74,7 @@ def _sizes(found: CounterexampleReport, seconds: float) -> str:
     asked = sum(1 for operation in found.operations if not _opening(operation.call))  # which the harness calls
     return (
         f"{plural(asked, 'operation')}, {plural(found.switches, 'switch')}, "
-        f"found in {plural(found.found_after, 'execution')} ({took})"
+        f"found in {plural(found.found_after, 'execution')} on {found.engine} ({took})"
     )
 
 

@@ -48,6 +48,8 @@ class CounterexampleModel(_Strict):
     found_after: Count
     timeline: list[MomentModel]
     snippet: str | None
+    engine: Engine
+    repeatable: bool
 
 
 class InvariantModel(_Strict):

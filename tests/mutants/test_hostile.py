@@ -7,7 +7,7 @@ from judging import judged, started, target_of
 from pytest_keyconform.errors import UsageError
 
 SELECTED = ("ACQ01", "ACQ10", "EXH01", "FAIL01", "FMT01", "FMT06", "FMT08", "LIVE01")
-TIMEOUT = 2.0
+TIMEOUT = 1.0
 STATUSES = {"conforms", "violated", "inconclusive", "not-applicable"}
 
 

@@ -45,7 +45,7 @@ def test_a_violated_must_fails_with_our_page(stub):
     result.stdout.fnmatch_lines(
         [
             "QUO01 violated: n records add n requests",
-            "  2 operations, 1 switch, found in 5 executions (3 ms)",
+            "  2 operations, 1 switch, found in 5 executions on tasks (3 ms)",
             "  replay: pytest --keyconform=breaks --keyconform-replay=QUO01:t1:r1-1",
             "FAILED keyconform::QUO01 - *QUO01 violated: n records add n requests",
         ]

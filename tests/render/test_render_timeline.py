@@ -16,7 +16,7 @@ def operation(call, answer, client, called, returned):
     )
 
 
-def violated(timeline=(), operations=(), **more):
+def violated(timeline=(), operations=(), engine="tasks", repeatable=True, **more):
     """Make a violated invariant with this timeline."""
     found = CounterexampleReport(
         operations=tuple(operations),
@@ -27,6 +27,8 @@ def violated(timeline=(), operations=(), **more):
         timeline=tuple(timeline),
         switches=1,
         found_after=5,
+        engine=engine,
+        repeatable=repeatable,
     )
     fields = {"engines": ("tasks",), "seconds": 0.003, "counterexample": found, **more}
     return InvariantReport(
@@ -59,7 +61,7 @@ def test_the_whole_page():
     assert page(result, asked="app:make", width=90) == textwrap.dedent(
         """\
         QUO01 violated: n records add n requests
-          1 operation, 1 switch, found in 5 executions (3 ms)
+          1 operation, 1 switch, found in 5 executions on tasks (3 ms)
           replay: pytest --keyconform=app:make --keyconform-replay=QUO01:t1:r1-1
 
           1  reset_usage() → None
@@ -157,9 +159,19 @@ def test_an_inconclusive_page_tells_why():
     ]
 
 
-def test_threads_are_called_threads():
-    """What was found with threads alone is told of threads."""
-    assert "thread A" in body(violated([Moment(1, "call", "acquire()")], engines=("threads",)))
+@pytest.mark.parametrize(
+    "engine, word", [("tasks", "task"), ("threads", "thread"), ("processes", "process"), ("delayed-tasks", "task")]
+)
+def test_a_column_is_called_after_the_engine(engine, word):
+    """What was found with threads is told of threads, whatever other engines judged too."""
+    assert f"{word} A" in body(violated([Moment(1, "call", "acquire()")], engine=engine, engines=("tasks", "threads")))
+
+
+def test_what_may_not_show_again_says_so():
+    """A reader who runs the replay and sees nothing has been told why."""
+    told = page(violated([Moment(1, "call", "acquire()")], engine="processes", repeatable=False), asked="app:make")
+    assert "a replay may need several tries" in told
+    assert "several tries" not in page(violated([Moment(1, "call", "acquire()")]), asked="app:make")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Simulated processes: several instances in one interpreter over one store, with a choice before each store command."""
