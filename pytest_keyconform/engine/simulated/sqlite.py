@@ -124,7 +124,7 @@ class _Connection:
             return
         try:
             self.commit()
-        except BaseException:
+        except Exception:  # not `Crashed`: who is dead rolls nothing back
             self.rollback()
             raise
 
