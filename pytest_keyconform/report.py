@@ -68,7 +68,7 @@ class CounterexampleReport:
     timeline: tuple[Moment, ...] = ()
     snippet: str | None = None
     engine: str = "tasks"
-    repeatable: bool = True
+    note: str | None = None
 
     @classmethod
     def of(cls, counterexample: Counterexample) -> Self:
@@ -84,7 +84,7 @@ class CounterexampleReport:
             found_after=counterexample.found_after,
             timeline=execution.moments,
             engine=counterexample.engine,
-            repeatable=counterexample.repeatable,
+            note=counterexample.note,
         )
 
     @classmethod

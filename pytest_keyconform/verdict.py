@@ -29,7 +29,7 @@ class Violation:
 class Counterexample:
     """The smallest failing execution that was found, and how to run it again.
 
-    Where it is not ``repeatable`` the history is the evidence: running it again may or may not show it.
+    ``note`` tells why running it again may not show it: the history is the evidence then.
     """
 
     violation: Violation
@@ -37,7 +37,7 @@ class Counterexample:
     token: str
     engine: str
     found_after: int
-    repeatable: bool = True
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.catalogue.fitting import Misfit, fit, inapplicable
+from pytest_keyconform.conformance.confirming import confirmed
 from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.conformance.tokens import Token
 from pytest_keyconform.engine.explore import Exploration, Found, Unjudged, explore
 from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.search.random import RandomWalk
-from pytest_keyconform.engine.shrink import again, shrink
 from pytest_keyconform.verdict import (
     Conforms,
     Counterexample,
@@ -169,31 +169,26 @@ class Examiner:
     def _violates(
         self, rule: Invariant, workload: Workload, runner: Runner, found: Found, state: Investigation
     ) -> Verdict:
-        evidence = state.evidence()
-        dropped = frozenset[int]()
-        if runner.repeatable:
-            smaller = _smallest(runner, workload, found, judge_of(rule))
-            if isinstance(smaller, str):
-                return Inconclusive(why=smaller, evidence=evidence)
-            dropped, found = smaller
+        shown = confirmed(runner, workload, found, judge_of(rule))
+        generated = workload.name == "generated"
         token = Token(
             id=rule.id,
             engine=runner.name,
-            program=found.execution.workload.setup if workload.name == "generated" else workload.name,
-            dropped=frozenset() if workload.name == "generated" else dropped,
-            schedule=found.execution.schedule,
+            program=workload.without(shown.dropped).setup if generated else workload.name,
+            dropped=frozenset() if generated else shown.dropped,
+            schedule=shown.found.execution.schedule,
             seed=self.seed,
         )
         return Violates(
             counterexample=Counterexample(
-                violation=found.violation,
-                execution=found.execution,
+                violation=shown.found.violation,
+                execution=shown.found.execution,
                 token=str(token),
                 engine=runner.name,
                 found_after=state.executions,
-                repeatable=runner.repeatable,
+                note=shown.note,
             ),
-            evidence=evidence,
+            evidence=state.evidence(),
         )
 
     def _settled(self, rule: Invariant, state: Investigation, *, overlapping: bool) -> Verdict:
@@ -209,17 +204,6 @@ class Examiner:
             )
             return Inconclusive(why=f"{why}both stood at a choice point", evidence=evidence)
         return Conforms(evidence=evidence)
-
-
-def _smallest(runner: Runner, workload: Workload, found: Found, judge: Judge) -> tuple[frozenset[int], Found] | str:
-    """Answer the smallest program and schedule that show the breach, run with a timeline; or why there is none."""
-    dropped, smallest = shrink(runner, workload, found, judge)
-    execution = again(runner, workload.without(dropped), smallest.execution.schedule)
-    judgement = judge(execution.history)
-    if isinstance(judgement, Violation) and judgement.signature == smallest.violation.signature:
-        return dropped, Found(execution, judgement)
-    why = f"it was seen that {found.violation.observed}, but the same schedule did not show it again"
-    return f"{why}: the backend is not deterministic"
 
 
 def _unexercised(state: Investigation, evidence: Evidence) -> Verdict:

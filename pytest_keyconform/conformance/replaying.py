@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.catalogue.fitting import Misfit, fit
+from pytest_keyconform.conformance.confirming import IN_REAL_TIME
 from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.engine.explore import Unjudged
 from pytest_keyconform.engine.shrink import again
@@ -43,7 +44,7 @@ def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict
         token=str(token),
         engine=runner.name,
         found_after=1,
-        repeatable=runner.repeatable,
+        note=None if runner.repeatable else IN_REAL_TIME,
     )
     return Violates(counterexample=found, evidence=evidence)
 

@@ -43,8 +43,8 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
                 f"pool: {operation.call[5:-1]}", width, initial_indent="  ", subsequent_indent=" " * 8
             )
     lines.append(f"  replay: {replay_command(asked, found.replay)}")
-    if not found.repeatable:
-        lines.append("  (seen in real time: a replay may need several tries; what is below is what was recorded)")
+    if found.note is not None:
+        lines += textwrap.wrap(f"note: {found.note}", width, initial_indent="  ", subsequent_indent=" " * 8)
     lines.append("")
     lines += _table(rows_of(_moments(found)), word=WORDS.get(found.engine, "task"), width=width)
     lines.append("")

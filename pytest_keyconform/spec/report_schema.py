@@ -49,7 +49,7 @@ class CounterexampleModel(_Strict):
     timeline: list[MomentModel]
     snippet: str | None
     engine: Engine
-    repeatable: bool
+    note: str | None
 
 
 class InvariantModel(_Strict):
