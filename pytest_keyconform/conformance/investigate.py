@@ -12,6 +12,8 @@ from pytest_keyconform.conformance.tokens import Token
 from pytest_keyconform.engine.explore import Exploration, Found, Unjudged, explore
 from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.search.random import RandomWalk
+from pytest_keyconform.execution import Execution
+from pytest_keyconform.schedule import Schedule
 from pytest_keyconform.verdict import (
     Conforms,
     Counterexample,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_keyconform.catalogue.invariant import Invariant
-    from pytest_keyconform.engine.explore import Judge, Runner
+    from pytest_keyconform.engine.explore import Runner
     from pytest_keyconform.engine.search import Scheduler
     from pytest_keyconform.engine.survey import Backend
     from pytest_keyconform.history import History
@@ -155,16 +157,11 @@ class Examiner:
             judgement = judge(history)
             state.executions += 1
             if isinstance(judgement, Violation):
-                exploration = self._rerun(workload, judge)
-                if exploration.found is not None:
-                    return self._violates(rule, workload, self.backend.usual, exploration.found, state)
-                state.unjudged.append(Unjudged("a generated program broke the promise once, but not when run again"))
-            elif not isinstance(judgement, Unjudged):
+                execution = Execution(workload=workload, schedule=Schedule(), history=history)
+                return self._violates(rule, workload, self.backend.usual, Found(execution, judgement), state)
+            if not isinstance(judgement, Unjudged):
                 state.judged += 1
         return None
-
-    def _rerun(self, workload: Workload, judge: Judge) -> Exploration:
-        return explore(self.backend.usual, workload, Bounded(last=2), judge, budget=1)
 
     def _violates(
         self, rule: Invariant, workload: Workload, runner: Runner, found: Found, state: Investigation
