@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, assert_never
@@ -25,6 +26,7 @@ from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.catalogue.invariant import Invariant
@@ -129,7 +131,7 @@ class Conformance:
             with self._clock:
                 if self._target is not None:
                     self._clock.watch(_modules_of(self._target))
-                with dog:
+                with self._world(), dog:
                     return judge()
         except NeedsRealLoop as need:
             return Inconclusive(why=f"{need}; backends that need one cannot be judged in this version")
@@ -138,6 +140,9 @@ class Conformance:
                 raise
             self._timed_out += 1
             return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
+
+    def _world(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._backend is None else self._backend.world
 
     def _examiner(self) -> Examiner:
         if self._backend is None or self._target is None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from types import BuiltinMethodType, FunctionType, ModuleType
+from types import BuiltinMethodType, ModuleType
 from typing import TYPE_CHECKING, Self
 
 import freezegun
 from freezegun import api
+
+from pytest_keyconform.engine.rebinding import TESTING, Rebinder, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,10 +37,7 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - freezegun's factories answer nai
 
 # Packages whose own waits and measures go on in real time.
 _WAITING = ("asyncio", "concurrent", "multiprocessing", "queue", "subprocess", "threading")
-_TESTING = ("_hypothesis_pytestplugin", "_pytest", "coverage", "execnet", "hypothesis", "pytest_keyconform")
-_REAL_TIME = frozenset((*_WAITING, *_TESTING))
-_FOREIGN = {*sys.stdlib_module_names, *_TESTING, "freezegun", "pytest"}  # not looked through by `watch`
-_LARGEST_WALK = 20_000  # objects of the watched modules that are looked at, a bound on the cost of entering
+_REAL_TIME = frozenset((*_WAITING, *TESTING))
 
 _active: list[VirtualClock] = []
 
@@ -54,16 +52,18 @@ class VirtualClock:
 
     ``ticks`` are microseconds since START; they never decrease within an execution. ``sleep_elsewhere`` is
     what `time.sleep` does in a thread other than the one that entered: such a thread must not move the clock.
+    ``sleeper`` is asked first, where it is set: it answers True if it let the time pass.
     """
 
     def __init__(self) -> None:
         self.ticks = 0
         self.sleep_elsewhere: Callable[[float], None] = real_sleep
+        self.sleeper: Callable[[float], bool] | None = None
         self._wall_step = 0
         self._thread = threading.get_ident()
         self._watched: list[ModuleType] = []
         self._undo = ExitStack()
-        self._rebinder: _Rebinder | None = None
+        self._rebinder: Rebinder | None = None
 
     @property
     def now(self) -> float:
@@ -113,10 +113,12 @@ class VirtualClock:
 
     def sleep(self, seconds: float) -> None:
         """Do what `time.sleep` does, at once; raises ValueError for a negative number."""
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        if self.sleeper is not None and self.sleeper(seconds):
+            return
         if threading.get_ident() != self._thread:
             self.sleep_elsewhere(seconds)
-        elif seconds < 0:
-            raise ValueError("sleep length must be non-negative")
         else:
             self.advance(seconds)
 
@@ -136,7 +138,7 @@ class VirtualClock:
         self._thread = threading.get_ident()
         with ExitStack() as stack:
             self._freeze(stack)
-            self._rebinder = _Rebinder(stack)
+            self._rebinder = Rebinder(stack, _replaced)
             self._rebinder.rebind(self._watched)
             self._undo = stack.pop_all()
         return self
@@ -157,14 +159,14 @@ class VirtualClock:
         _active.append(self)
         stack.callback(_active.remove, self)
         for name, function in TIME_FUNCTIONS.items():
-            _put(stack, time, name, function)
+            put(stack, time, name, function)
         # Undone by freezegun: it remembers what each module had.
         for module, name, original in freezer.undo_changes:
             if id(original) in _REPLACEMENTS:
                 setattr(module, name, _REPLACEMENTS[id(original)])
         for module_name, module in list(sys.modules.items()):
             if module_name.partition(".")[0] in _REAL_TIME and vars(module).get("time") is time:
-                _put(stack, module, "time", _REAL_MODULE)
+                put(stack, module, "time", _REAL_MODULE)
 
     def _utc_now(self) -> datetime:
         return _EPOCH + timedelta(microseconds=_START_TICKS + self._wall_step + self.ticks)
@@ -208,11 +210,6 @@ vars(_REAL_MODULE).update(vars(time))
 vars(_REAL_MODULE).update({name: function.real for name, function in TIME_FUNCTIONS.items()})
 
 
-def _put(stack: ExitStack, owner: object, name: str, value: object) -> None:
-    stack.callback(setattr, owner, name, getattr(owner, name))
-    setattr(owner, name, value)
-
-
 def _replaced(value: object) -> object:
     """Answer what takes the place of a function or class of time; anything else as it is."""
     if isinstance(value, BuiltinMethodType) and isinstance(value.__self__, type):  # such as `datetime.now`
@@ -222,77 +219,3 @@ def _replaced(value: object) -> object:
         inner = _replaced(value.__func__)
         return value if inner is value.__func__ else staticmethod(inner)  # type: ignore[arg-type]
     return _REPLACEMENTS.get(id(value), value)
-
-
-class _Rebinder:
-    """Replaces the references that modules hold, and tells ``stack`` how to put them back."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._seen: set[int] = set()
-
-    def rebind(self, modules: Iterable[ModuleType]) -> None:
-        """Replace what these modules and those that they import hold."""
-        near = list(modules)
-        near += [held for module in near for held in vars(module).values() if isinstance(held, ModuleType)]
-        for module in near:
-            if not _is_foreign(module.__name__) and id(module) not in self._seen:
-                self._seen.add(id(module))
-                self._mapping(vars(module))
-
-    def _swap(self, held: object, put: Callable[[object], object]) -> None:
-        new = _replaced(held)
-        if new is held:
-            self._visit(held)
-        else:
-            self._stack.callback(put, held)
-            put(new)
-
-    def _visit(self, value: object) -> None:
-        if isinstance(value, ModuleType) or id(value) in self._seen or len(self._seen) > _LARGEST_WALK:
-            return
-        self._seen.add(id(value))
-        if isinstance(value, FunctionType):
-            self._function(value)
-        elif isinstance(value, type):
-            self._class(value)
-        elif isinstance(value, (classmethod, staticmethod, property)):
-            self._visit(value.fget if isinstance(value, property) else value.__func__)
-        elif isinstance(value, dict):
-            self._mapping(value)
-        elif not _is_foreign(type(value).__module__):
-            self._mapping(_attributes(value))
-
-    def _mapping(self, mapping: dict[str, object]) -> None:
-        for key, held in list(mapping.items()):
-            self._swap(held, partial(mapping.__setitem__, key))
-
-    def _class(self, kind: type) -> None:
-        for owner in kind.__mro__:
-            for name, held in () if _is_foreign(owner.__module__) else list(vars(owner).items()):
-                self._swap(held, partial(setattr, owner, name))
-
-    def _function(self, function: FunctionType) -> None:
-        if function.__defaults__:
-            new = tuple(map(_replaced, function.__defaults__))
-            _put(self._stack, function, "__defaults__", new)
-        self._mapping(function.__kwdefaults__ or {})
-        if "__name__" not in function.__globals__:  # made by exec with names of its own, as attrs does
-            self._mapping(function.__globals__)
-        for cell in function.__closure__ or ():
-            with suppress(ValueError):  # one that is still empty
-                self._swap(cell.cell_contents, partial(setattr, cell, "cell_contents"))
-
-
-def _is_foreign(module_name: object) -> bool:
-    """Tell whether a module keeps its references: of the standard library, the test runner, this package."""
-    return not isinstance(module_name, str) or module_name.partition(".")[0] in _FOREIGN
-
-
-def _attributes(value: object) -> dict[str, object]:
-    """Answer what an object holds, without asking the object: its own ``__getattr__`` may raise anything."""
-    try:
-        held = object.__getattribute__(value, "__dict__")
-    except (AttributeError, TypeError):
-        return {}
-    return held if isinstance(held, dict) else {}

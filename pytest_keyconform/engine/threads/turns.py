@@ -1,0 +1,328 @@
+"""Whose turn it is: real threads that run one at a time, and stand still wherever a choice can be made."""
+
+from __future__ import annotations
+
+import _thread
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+
+from pytest_keyconform.engine.clock import MICROSECONDS
+from pytest_keyconform.engine.threads.pooled import Worker, hire, interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_keyconform.engine.clock import VirtualClock
+    from pytest_keyconform.engine.search import Chooser
+
+MAIN: Final = 0
+PATIENCE: Final = 1.0  # seconds of real time in which a thread that is to end has to reach its end
+HORIZON: Final = 7200.0  # virtual seconds that may be let pass by itself, waiting, before that is a livelock
+
+
+running: list[Turns] = []  # of the execution that goes on, the last one; empty between two
+
+
+class Ended(BaseException):
+    """The execution is over: raised in a thread that still stands somewhere. No Exception: it is not to be handled."""
+
+
+class Awaited(Protocol):
+    """What a thread can wait for."""
+
+    def open_to(self, number: int) -> bool:
+        """Tell whether this thread may go on."""
+
+    def told(self) -> str:
+        """Say what it is that the thread waits for."""
+
+
+class Boundary:
+    """Stands between two calls of a client; who stands here has nothing half done."""
+
+    def open_to(self, number: int) -> bool:  # noqa: ARG002 - as asked of what is awaited
+        """Answer True: `Turns` decides when a call may begin."""
+        return True
+
+    def told(self) -> str:
+        """Say what it is."""
+        return "its turn"
+
+
+class Pause:
+    """A sleep; only time ends it."""
+
+    def open_to(self, number: int) -> bool:  # noqa: ARG002 - as asked of what is awaited
+        """Answer False."""
+        return False
+
+    def told(self) -> str:
+        """Say what it is."""
+        return "sleep"
+
+
+class AllDone:
+    """Waits until certain threads have ended."""
+
+    def __init__(self, threads: Sequence[Controlled]) -> None:
+        self._threads = threads
+
+    def open_to(self, number: int) -> bool:  # noqa: ARG002 - as asked of what is awaited
+        """Tell whether all have ended."""
+        return all(thread.done for thread in self._threads)
+
+    def told(self) -> str:
+        """Name the first that has not ended."""
+        return next((thread.name for thread in self._threads if not thread.done), "its turn")
+
+
+BOUNDARY, PAUSE = Boundary(), Pause()
+
+
+@dataclass(slots=True, eq=False)
+class Controlled:
+    """One thread. ``awaits`` is what it stands before, ``deadline`` (ticks) when it goes on all the same.
+
+    ``daemon``: its not ending is no deadlock. ``worker`` is None for the thread that runs the execution.
+    """
+
+    number: int
+    name: str
+    gate: _thread.LockType
+    ident: int = 0
+    daemon: bool = True
+    worker: Worker | None = None
+    awaits: Awaited | None = None
+    deadline: int | None = None
+    expired: bool = False
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """Why an execution could not go on: ``kind`` is ``deadlock`` or ``livelock``; who stood where.
+
+    ``told`` says for each of these threads, by its number, what it waited for.
+    """
+
+    kind: str
+    threads: tuple[Controlled, ...]
+    told: dict[int, str]
+
+
+class Turns:
+    """The threads of one execution. The one that makes it is thread 0; the others are started by `spawn`.
+
+    ``exploring``: only while it is True is the chooser asked; otherwise the current thread runs until it has to wait.
+    ``order`` are those that have not ended, the one that ran longest ago first. ``quiet`` tells that no visible
+    instruction ran since the last call came back: only then are calls begun, since beginning one later is the same.
+    """
+
+    def __init__(
+        self, clock: VirtualClock, chooser: Chooser | None = None, *, preempt: bool = True, max_points: int = 20_000
+    ) -> None:
+        self.clock = clock
+        self.exploring = False
+        self.preempt = preempt
+        self.standstill: Standstill | None = None
+        self.switched: Callable[[Controlled], None] | None = None
+        self.overlapped = False
+        self.ending = False
+        self.points = 0
+        self._chooser = chooser
+        self._most = max_points
+        self._horizon = HORIZON
+        main = Controlled(MAIN, "main", _closed(), ident=_thread.get_ident(), daemon=False)
+        self.current = main
+        self.threads = [main]
+        self.order = [main]
+        self.quiet = True
+        self._starting = False
+        self.leaked: list[str] = []
+
+    # -- for the thread whose turn it is ---------------------------------------------------------------------
+
+    def mine(self) -> bool:
+        """Tell whether the calling thread is one of these, and not one of the test runner's."""
+        return self.current.ident == _thread.get_ident()
+
+    def point(self) -> None:
+        """Stand before a visible instruction: somebody else may come first."""
+        if self.ending:
+            raise Ended
+        if not self.exploring:
+            return
+        self._turn(self.current)
+        self.quiet = False
+
+    def begin(self) -> None:
+        """Stand before a call."""
+        self.quiet = True
+        self.wait(BOUNDARY)
+
+    def wait(self, awaited: Awaited, seconds: float | None = None) -> bool:
+        """Stand until what is awaited lets this thread on; False: ``seconds`` of virtual time are over."""
+        if self.ending:
+            raise Ended
+        me = self.current
+        me.awaits, me.expired = awaited, False
+        me.deadline = None if seconds is None else self.clock.ticks + max(0, round(seconds * MICROSECONDS))
+        try:
+            self._turn(me)
+        finally:
+            me.awaits = me.deadline = None
+        if awaited is not BOUNDARY:
+            self.quiet = False
+        return not me.expired
+
+    def spawn(self, body: Callable[[], None], name: str, *, daemon: bool = True) -> Controlled:
+        """Start a thread, which stands before its first call; it begins once it is chosen."""
+        thread = Controlled(len(self.threads), name, _closed(), daemon=daemon, awaits=None if daemon else BOUNDARY)
+        self.threads.append(thread)
+        self.order.append(thread)
+
+        def run() -> None:
+            thread.ident = _thread.get_ident()
+            thread.gate.acquire()
+            thread.awaits = None
+            try:
+                if not self.ending:
+                    body()
+            except Ended:
+                pass
+            finally:
+                self._finish(thread)
+
+        thread.worker = hire(run)
+        return thread
+
+    def start(self, thread: Controlled) -> None:
+        """Let a thread run up to its first visible instruction, or its first wait; by the main thread."""
+        self._starting = True
+        try:
+            self._hand(self.current, thread)
+        finally:
+            self._starting = False
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and everybody run whose waiting it ends."""
+        self._horizon += seconds
+        self.wait(PAUSE, seconds)
+
+    # -- giving the turn away --------------------------------------------------------------------------------
+
+    def _stop(self, kind: str) -> NoReturn:
+        if self.standstill is None:
+            waiting = [one for one in self.order if not one.daemon and not isinstance(one.awaits, AllDone)]
+            threads = tuple(waiting or self.order)
+            told = {one.number: "its turn" if one.awaits is None else one.awaits.told() for one in threads}
+            self.standstill = Standstill(kind, threads, told)
+        self.ending = True
+        raise Ended
+
+    def _turn(self, me: Controlled) -> None:
+        """Choose who goes on, and stand still unless it is this one."""
+        self.order.remove(me)
+        self.order.append(me)
+        self.points += 1
+        try:
+            chosen = self.threads[MAIN] if self._starting else self._choose(me)
+        except Ended:
+            if me.number != MAIN:  # who unwinds there may take long; the main thread bounds it
+                self._hand(me, self.threads[MAIN])
+            raise
+        if chosen is not me:
+            self._hand(me, chosen)
+        if self.ending:
+            raise Ended
+
+    def _choose(self, me: Controlled | None) -> Controlled:
+        if self.points > self._most:
+            self._stop("livelock")
+        ready = self._ready()
+        if len(ready) == 1:
+            return ready[0]
+        if not self.exploring or self._chooser is None:
+            return me if me in ready else ready[0]
+        inside = sum(not one.daemon and one.awaits is not BOUNDARY for one in ready)
+        self.overlapped = self.overlapped or inside > 1
+        current = ready.index(me) if me in ready else None
+        return ready[self._chooser([one.number for one in ready], current)]
+
+    def _ready(self) -> list[Controlled]:
+        while True:
+            able = [one for one in self.order if one.awaits is None or one.awaits.open_to(one.number)]
+            if not self.quiet:
+                begun = [one for one in able if one.awaits is not BOUNDARY]
+                able = begun or able
+            if able:
+                return able
+            self._pass_time()
+
+    def _pass_time(self) -> None:
+        """Let time pass until the first of those that wait so long goes on; raises `Ended` where nobody does."""
+        sleeping = [one for one in self.order if one.deadline is not None]
+        if not sleeping:
+            self._stop("deadlock")
+        first = min(sleeping, key=lambda one: one.deadline or 0)
+        until = first.deadline or 0
+        if until > self._horizon * MICROSECONDS:
+            self._stop("livelock")
+        self.clock.ticks = max(self.clock.ticks, until)
+        first.expired, first.awaits, first.deadline = True, None, None
+
+    def _hand(self, me: Controlled, chosen: Controlled) -> None:
+        if self.switched is not None:
+            self.switched(me)
+        self.current = chosen
+        chosen.gate.release()
+        me.gate.acquire()
+
+    def _finish(self, thread: Controlled) -> None:
+        """End a thread, and give its turn to another one."""
+        thread.done = True
+        self.order.remove(thread)
+        self.quiet = self.quiet or not thread.daemon
+        chosen = self.threads[MAIN]
+        if not self.ending and not self._starting:
+            with suppress(Ended):
+                chosen = self._choose(None)
+        self.current = chosen
+        chosen.gate.release()
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """End every thread, by the thread that made this; one that does not end in time is named in ``leaked``."""
+        self.ending = True
+        self.exploring = False
+        main = self.threads[MAIN]
+        if self.current is not main:  # interrupted while another one has the turn
+            self._wrest(self.current, main)
+        main.gate.acquire(blocking=False)  # it was opened for a wait that was interrupted
+        for thread in [one for one in self.threads[1:] if not one.done]:
+            self.current = thread
+            thread.gate.release()
+            self._wrest(thread, main)
+        self.current = main
+
+    def _wrest(self, thread: Controlled, main: Controlled) -> None:
+        """Wait until a thread gives the turn back, interrupting it once if need be."""
+        if main.gate.acquire(timeout=PATIENCE):
+            return
+        interrupt(thread.ident, Ended)
+        if not main.gate.acquire(timeout=PATIENCE):
+            self.leaked.append(thread.name)
+            thread.done = True
+            if thread in self.order:
+                self.order.remove(thread)
+
+
+def _closed() -> _thread.LockType:
+    gate = _allocate_lock()
+    gate.acquire()
+    return gate
+
+
+_allocate_lock = _thread.allocate_lock
