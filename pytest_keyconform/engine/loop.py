@@ -104,6 +104,14 @@ class ControlledLoop(Callbacks):
         finally:
             self._leave(*outside)
 
+    def end(self) -> None:
+        """End whatever is still going on, as `run` does when its main task is done."""
+        outside = self._enter()
+        try:
+            self._clear()
+        finally:
+            self._leave(*outside)
+
     def stop(self) -> None:
         """Stop after this round."""
         self._stopping = True

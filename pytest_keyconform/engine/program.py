@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import os
 import random
 import re
-import shutil
-import tempfile
 import threading
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.raised import raised
 from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.storage import new_storage, remove
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
 from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, Raised, Ref
@@ -26,7 +22,9 @@ from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from pytest_keyconform.adapters.recording import Call
     from pytest_keyconform.adapters.resolve import Opened, Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.workload import Workload
@@ -89,8 +87,8 @@ class Program:
 
     async def open(self) -> bool:
         """Open a manager on the workload's pool; tell whether that went well."""
-        if self.storage is None and self.target.policies.durability != "none":
-            self.storage = Path(tempfile.mkdtemp(prefix="keyconform-", dir=_quick_folder()))
+        if self.storage is None:
+            self.storage = new_storage(self.target)
         called = self._order.tick()
         try:
             self.opened = await self.instance()
@@ -120,15 +118,19 @@ class Program:
             raise failure.cause from None
         self.recorder.connection = self.opened.connection
 
-    async def perform(self, step: Step, *, client: int, phase: Phase) -> Operation:
-        """Call one operation and record it. A lease that is needed and was not taken yet is taken first."""
+    async def perform(self, step: Step, *, client: int, phase: Phase, call: Call | None = None) -> Operation:
+        """Call one operation and record it. A lease that is needed and was not taken yet is taken first.
+
+        ``call`` stands in for the manager that was opened last, as in `Recorder.perform`.
+        """
         if self.recorder is None:
             message = "perform needs an open manager"
             raise RuntimeError(message)
         if phase is not Phase.PARALLEL:
             step = await self.with_lease(step, phase=phase)
         self.note(client, "call", str(step))
-        call = self._restarted if step.name == "restart" else None
+        if step.name == "restart" and call is None:
+            call = self._restarted
         operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
         self.note(client, "return", str(operation.response))
         return operation
@@ -236,8 +238,7 @@ class Program:
                 yield
         finally:
             threading.excepthook = before
-            if self.storage is not None:
-                shutil.rmtree(self.storage, ignore_errors=True)
+            remove(self.storage)
         for warning in caught:
             found = NEVER_AWAITED.search(str(warning.message))
             if found is not None and not found.group(1).startswith(("Program.", "Recorder.", "TaskRunner.")):
@@ -246,10 +247,3 @@ class Program:
     def _thread_died(self, dying: threading.ExceptHookArgs) -> None:
         if dying.exc_type is not SystemExit:
             self.noise.append(Noise(NoiseKind.THREAD_DIED, dying.exc_type.__name__))
-
-
-@functools.cache
-def _quick_folder() -> str | None:
-    """Answer a folder in memory where there is one, so that a store's flushing costs nothing; None: the usual one."""
-    memory = "/dev/shm"  # noqa: S108 - the folder made there has a random name, and is this user's own
-    return memory if os.access(memory, os.W_OK) else None

@@ -13,6 +13,7 @@ from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock, NeedsRealLoop
 from pytest_keyconform.engine.sequential import drive
+from pytest_keyconform.engine.storage import lent
 from pytest_keyconform.engine.tasks import TaskRunner
 from pytest_keyconform.engine.threads.runner import ThreadRunner
 from pytest_keyconform.engine.threads.world import ThreadWorld
@@ -112,10 +113,11 @@ def _on_loop(clock: VirtualClock) -> Run:
 
 
 async def _claimed(target: Target) -> Claims:
-    opened = await target.opened(Keyring().pool_of(Given()))
-    with contextlib.suppress(Exception):  # what closing raises is judged by the rules
-        await opened.close()
-    return opened.connection.claims
+    with lent(target) as storage:
+        opened = await target.opened(Keyring().pool_of(Given(), storage=storage))
+        with contextlib.suppress(Exception):  # what closing raises is judged by the rules
+            await opened.close()
+        return opened.connection.claims
 
 
 def _answers_leases(target: Target, run: Run, *, seconds: float) -> bool:
@@ -130,10 +132,11 @@ def _answers_leases(target: Target, run: Run, *, seconds: float) -> bool:
 
 
 async def _leased(target: Target) -> bool:
-    opened = await target.opened(Keyring().pool_of(Given()))
-    if not opened.connection.claims.forms("acquire"):
-        return False
-    answer = opened.connection.invoke("acquire", {})
-    if inspect.isawaitable(answer):
-        answer = await answer
-    return isinstance(answer, Lease) and answer.handle is not None
+    with lent(target) as storage:
+        opened = await target.opened(Keyring().pool_of(Given(), storage=storage))
+        if not opened.connection.claims.forms("acquire"):
+            return False
+        answer = opened.connection.invoke("acquire", {})
+        if inspect.isawaitable(answer):
+            answer = await answer
+        return isinstance(answer, Lease) and answer.handle is not None

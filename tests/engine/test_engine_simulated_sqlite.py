@@ -116,6 +116,7 @@ def test_a_bound_name_is_controlled_and_put_back(tmp_path, monkeypatch):
 
     here = sys.modules[__name__]
     monkeypatch.setattr(here, "bound", sqlite3.connect, raising=False)
+    monkeypatch.setitem(sys.modules, "one_more", here)
     told, before = Told(), sqlite3.connect
     with controlled(lambda: told):
         here.bound(tmp_path / "db").close()

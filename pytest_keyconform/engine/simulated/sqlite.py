@@ -11,7 +11,7 @@ import functools
 import re
 import sqlite3
 import sys
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -157,15 +157,25 @@ def connecting(commands: Callable[[], Commands | None]) -> Callable[..., sqlite3
 def controlled(commands: Callable[[], Commands | None]) -> Iterator[None]:
     """Replace `sqlite3.connect` wherever a module holds it, while inside."""
     stand_in = connecting(commands)
-    with ExitStack() as stack:
-        for module in list(sys.modules.values()):
-            held = getattr(module, "__dict__", None)
-            if not isinstance(held, dict) or module is sys.modules[__name__]:
-                continue
-            for name in [name for name, value in list(held.items()) if value is _real_connect]:
-                stack.callback(held.__setitem__, name, _real_connect)
-                held[name] = stand_in
+    places = _places(len(sys.modules))
+    try:
+        for module, name in places:
+            module[name] = stand_in
         yield
+    finally:
+        for module, name in places:
+            module[name] = _real_connect
+
+
+@functools.lru_cache(maxsize=1)
+def _places(modules: int) -> tuple[tuple[dict[str, Any], str], ...]:  # noqa: ARG001 - found anew once there are more
+    """Answer the names under which modules hold `sqlite3.connect`."""
+    found = []
+    for module in list(sys.modules.values()):
+        held = getattr(module, "__dict__", None)
+        if isinstance(held, dict) and module is not sys.modules[__name__]:
+            found += [(held, name) for name, value in list(held.items()) if value is _real_connect]
+    return tuple(found)
 
 
 def close_quietly(connection: sqlite3.Connection) -> None:

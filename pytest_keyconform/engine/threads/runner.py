@@ -77,7 +77,7 @@ class ThreadRunner:
             with suppress(Ended):
                 self._all(program, turns)
             program.stop()
-            blocked = _blocked(program, turns)
+            blocked = blocked_in(program, turns)
         program.noise += [Noise(NoiseKind.THREAD_DIED, f"{name} could not be ended") for name in turns.leaked]
         standstill = turns.standstill
         return Execution(
@@ -132,7 +132,8 @@ def _observer(program: Program) -> Callable[[Controlled], None]:
     return observe
 
 
-def _blocked(program: Program, turns: Turns) -> tuple[Blocked, ...]:
+def blocked_in(program: Program, turns: Turns) -> tuple[Blocked, ...]:
+    """Answer which clients never finished: what they had called, what each waits for, and where; while they stand."""
     if turns.standstill is None or program.recorder is None:
         return ()
     calls = {op.client: str(op.invocation) for op in program.recorder.operations if op.pending}

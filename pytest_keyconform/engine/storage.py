@@ -1,0 +1,46 @@
+"""The folder that a backend whose state lasts is given: of one execution alone, gone after it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_keyconform.adapters.resolve import Target
+
+
+def new_storage(target: Target) -> Path | None:
+    """Make a folder, where the target declares that its state lasts; None elsewhere."""
+    if target.policies.durability == "none":
+        return None
+    return Path(tempfile.mkdtemp(prefix="keyconform-", dir=_quick_folder()))
+
+
+def remove(storage: Path | None) -> None:
+    """Remove such a folder, whatever is in it."""
+    if storage is not None:
+        shutil.rmtree(storage, ignore_errors=True)
+
+
+@contextmanager
+def lent(target: Target) -> Iterator[Path | None]:
+    """Make a folder for as long as the block lasts."""
+    storage = new_storage(target)
+    try:
+        yield storage
+    finally:
+        remove(storage)
+
+
+@functools.cache
+def _quick_folder() -> str | None:
+    """Answer a folder in memory where there is one, so that a store's flushing costs nothing; None: the usual one."""
+    memory = "/dev/shm"  # noqa: S108 - the folder made there has a random name, and is this user's own
+    return memory if os.access(memory, os.W_OK) else None
