@@ -64,7 +64,7 @@ def linearize(
     """
     orders: list[list[int]] = []
     for positions in [range(len(operations))] if part is None else partitions(operations, part):
-        search = _Search([operations[position] for position in positions], initial, step, budget)
+        search: _Search[S, R] = _Search([operations[position] for position in positions], initial, step, budget)
         linearized = search.run()
         if not linearized:
             longest, refusals = search.best
@@ -87,7 +87,7 @@ def partitions(operations: Sequence[Operation], part: Callable[[Operation], Hash
 
 
 def _merged(operations: Sequence[Operation], orders: Sequence[Sequence[int]]) -> list[int]:
-    """Answer one order that has these ones in it: each operation comes as soon as it and those before it were called."""
+    """Answer one order that has these ones in it: an operation comes once it and those before it were called."""
     placed: list[tuple[int, int, int, int]] = []
     for number, order in enumerate(orders):
         moment = 0
@@ -105,7 +105,7 @@ class _Line:
     """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        moments = [(one.called, 0, index) for index, one in enumerate(operations)]
+        moments: list[tuple[float, int, int]] = [(one.called, 0, index) for index, one in enumerate(operations)]
         moments += [
             (math.inf if one.returned is None else one.returned, 1, index) for index, one in enumerate(operations)
         ]
@@ -224,7 +224,8 @@ class _Search(Generic[S, R]):
         self.left += self.operations[index].returned is not None
         self.line.put_back(index)
         again = bool(others) and self._entered(index, others)
-        return self.line.after[0] if again else self.line.after[self.line.calls[index]]
+        node: int = self.line.after[0 if again else self.line.calls[index]]
+        return node
 
     def _remember(self) -> None:
         if len(self.stack) > len(self.best[0]) or not self.best[1]:
