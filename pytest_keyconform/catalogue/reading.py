@@ -35,7 +35,10 @@ def wrong_usage(moment: Moment) -> Refusal | None:
     if not wrong:
         return None
     told = ", ".join(f"{name} {expected[name]}" for name in wrong)
-    return moment.refusal(f"{told}: what was recorded", f"usage answers a wrong {' and '.join(wrong)}")
+    counters = [name for name in COUNTERS if name in (value or wrong)]
+    gives = ", ".join(f"{name}: {expected[name]}" for name in counters)
+    signature = f"usage answers a wrong {' and '.join(wrong)}"
+    return moment.refusal(f"{told}: what was recorded", signature, gives=f"{{{gives}}}")
 
 
 def used(moment: Moment) -> dict[str, Bounds]:
