@@ -92,7 +92,7 @@ def explain(case: Case[S, R], suspect: int) -> Explanation | None:
     lead = f"after {_listed(before)}, " if before else ""
     lead += f"with {_listed(beside)} at the same time, " if beside else ""
     told = [case.operations[index] for index in core]
-    answers = " and ".join(f"{brief(one)} {_verb(one)}" for one in told)
+    answers = " and ".join(map(_says, told))
     group = f" of {_nouns(before)}" if len(before) > 1 and not beside else ""
     return Explanation(f"{lead}no order lets {answers}", _expected(told, reasons, group))
 
@@ -175,7 +175,7 @@ def _expected(told: Sequence[Operation], reasons: Sequence[Reason], group: str) 
     *others, last = told
     if not all(one.precedes(last) for one in others):
         return "one order of the calls that explains all of these answers"
-    where = f"where {' and '.join(f'{brief(one)} {_verb(one, "s")}' for one in others)}, " if others else ""
+    where = f"where {' and '.join(_says(one, ending='s') for one in others)}, " if others else ""
     answers = list(dict.fromkeys(one.gives for one in reasons))
     if all(answers):
         every = f"every order{group} gives" if len(answers) == 1 else f"the orders{group} give"
@@ -185,14 +185,16 @@ def _expected(told: Sequence[Operation], reasons: Sequence[Reason], group: str) 
     return f"{where}{', or '.join(words)}, {every}"
 
 
-def _verb(operation: Operation, ending: str = "") -> str:
+def _says(operation: Operation, ending: str = "") -> str:
+    """Say what a call answered, as "it answer x" or "it answers x"."""
+    call = brief(operation)
     match operation.response:
         case Answered(value):
-            return f"answer{ending} {shown(value)}"
+            return f"{call} answer{ending} {shown(value)}"
         case Raised(kind=kind):
-            return f"raise{ending} {kind}"
+            return f"{call} raise{ending} {kind}"
         case _:
-            return f"end{ending} so"
+            return f"{call} end{ending} so"
 
 
 def _listed(operations: Sequence[Operation]) -> str:
