@@ -84,7 +84,7 @@ def explain(case: Case[S, R], suspect: int) -> Explanation | None:
     last = case.operations[core[-1]]
     if len(core) == 1 and reasons == [case.refusal(case.initial, last)]:
         return None  # nothing that happens makes a difference
-    around = [one for one in survey.moving(core[-1]) if not last.precedes(one)]
+    around = [one for one in survey.moving(core) if not last.precedes(one)]
     before = [one for one in around if one.precedes(last)]
     beside = [one for one in around if not one.precedes(last)]
     if not around:
@@ -134,9 +134,9 @@ class _Survey(Generic[S, R]):
         found = linearize(self._case.operations, self._case.initial, self._step, budget=BUDGET)
         return isinstance(found, Refuted)
 
-    def moving(self, position: int) -> list[Operation]:
-        """Answer the other operations that change the state."""
-        return [self._case.operations[index] for index in sorted(self.moved - {position})]
+    def moving(self, besides: Iterable[int]) -> list[Operation]:
+        """Answer the operations that change the state, but for some."""
+        return [self._case.operations[index] for index in sorted(self.moved.difference(besides))]
 
     def _step(self, state: S, operation: Operation) -> tuple[S, ...] | R:
         index = self._positions[id(operation)]
@@ -175,14 +175,15 @@ def _expected(told: Sequence[Operation], reasons: Sequence[Reason], group: str) 
     *others, last = told
     if not all(one.precedes(last) for one in others):
         return "one order of the calls that explains all of these answers"
-    where = f"where {' and '.join(_says(one, ending='s') for one in others)}, " if others else ""
+    if others:
+        group += f" in which {' and '.join(_says(one, ending='s') for one in others)}"
     answers = list(dict.fromkeys(one.gives for one in reasons))
     if all(answers):
         every = f"every order{group} gives" if len(answers) == 1 else f"the orders{group} give"
-        return f"{where}{every} {' or '.join(answers)}"
+        return f"{every} {' or '.join(answers)}"
     words = list(dict.fromkeys(one.expected for one in reasons))
     every = f"in every order{group}" if len(words) == 1 else f"by the order{group or ' of the calls'}"
-    return f"{where}{', or '.join(words)}, {every}"
+    return f"{', or '.join(words)}, {every}"
 
 
 def _says(operation: Operation, ending: str = "") -> str:

@@ -63,15 +63,17 @@ def linearize(
     keeps such parts apart: each part is then searched alone, from the initial state (see `partitions`).
     """
     orders: list[list[int]] = []
+    steps = 0
     for positions in [range(len(operations))] if part is None else partitions(operations, part):
         search: _Search[S, R] = _Search([operations[position] for position in positions], initial, step, budget)
+        search.steps = steps
         linearized = search.run()
         if not linearized:
             longest, refusals = search.best
             told = tuple((positions[index], refusal) for index, refusal in refusals)
             return Refuted(tuple(positions[index] for index in longest), told)
         orders.append([positions[index] for index in search.order()])
-        budget -= search.steps
+        steps = search.steps
     return Linearized(tuple(orders[0] if len(orders) == 1 else _merged(operations, orders)))
 
 
