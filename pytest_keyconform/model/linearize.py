@@ -125,8 +125,9 @@ class _Line:
         """Take the call and the return of an operation out."""
         after, before = self.after, self.before
         for node in (self.calls[index], self.returns[index]):
-            previous, following = before[node], after[node]
-            after[previous], before[following] = following, previous
+            previous = before[node]
+            following = after[previous] = after[node]
+            before[following] = previous
 
     def put_back(self, index: int) -> None:
         """Put back what was taken out last: both nodes still know their neighbours."""
@@ -158,7 +159,9 @@ class _Search(Generic[S, R]):
         self.state = initial
         self.done = 0
         self.line = _Line(operations)
-        self.left = sum(not one.pending for one in operations)
+        self.completed = [int(one.returned is not None) for one in operations]
+        self.left = sum(self.completed)
+        self.bits = [1 << index for index in range(len(operations))]
         self.seen: set[tuple[int, object]] = set()
         self.stack: list[tuple[int, S, tuple[S, ...]]] = []
         self.refusals: list[tuple[int, R]] = []
@@ -193,37 +196,34 @@ class _Search(Generic[S, R]):
         answer = self.step(self.state, self.operations[index])
         if isinstance(answer, tuple):
             # What alone can come next, and leads to one state, is not come to by several ways: no memo is needed.
-            line = self.line
-            certain = len(answer) == 1 and line.whose[line.after[line.after[0]]] == END
+            after, whose = self.line.after, self.line.whose
+            certain = len(answer) == 1 and whose[after[after[0]]] == END
             return self._entered(index, answer, certain=certain)
         self.refusals.append((index, answer))
         return False
 
     def _entered(self, index: int, states: tuple[S, ...], *, certain: bool = False) -> bool:
         """Go on with the first of these states that the search has not been in; answer whether there is one."""
-        done = self.done | 1 << index
+        done = self.done | self.bits[index]
         for number, state in enumerate(states, start=1):
-            if certain or self._new(done, state):
-                self.stack.append((index, self.state, states[number:]))
-                self.state, self.done = state, done
-                self.left -= self.operations[index].returned is not None
-                self.refusals.clear()
-                self.line.take(index)
-                return True
+            if not certain:
+                mark = (done, state.fingerprint())
+                if mark in self.seen:
+                    continue
+                self.seen.add(mark)
+            self.stack.append((index, self.state, states[number:]))
+            self.state, self.done = state, done
+            self.left -= self.completed[index]
+            self.refusals = []
+            self.line.take(index)
+            return True
         return False
-
-    def _new(self, done: int, state: S) -> bool:
-        mark = (done, state.fingerprint())
-        if mark in self.seen:
-            return False
-        self.seen.add(mark)
-        return True
 
     def _undone(self) -> int:
         """Take back the last operation, and answer the node to go on with."""
         index, self.state, others = self.stack.pop()
-        self.done ^= 1 << index
-        self.left += self.operations[index].returned is not None
+        self.done ^= self.bits[index]
+        self.left += self.completed[index]
         self.line.put_back(index)
         again = bool(others) and self._entered(index, others)
         node: int = self.line.after[0 if again else self.line.calls[index]]
