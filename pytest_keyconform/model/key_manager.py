@@ -107,6 +107,8 @@ class Oracle:
 
     def marked(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
         """Tell whether a key is kept from a model by a 429; from every model where acquire knows none."""
+        if not state.marks:
+            return Tri.NO
         cells = [cell]
         if not self.claims.takes("acquire", "model", pool=cell[0]):
             cells = [other for other in state.marks if other[:2] == cell[:2]]
@@ -118,6 +120,8 @@ class Oracle:
 
     def valid(self, state: State, at: tuple[str, str], now: float) -> Tri:
         """Tell whether a key is valid: neither struck out nor taken out. Marks and quota do not matter."""
+        if at not in state.strikes and at not in state.out:
+            return Tri.YES
         return (self.struck(state, at, now) | self.barred(state, at, now)).negated()
 
     def usable(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
