@@ -56,19 +56,15 @@ class Oracle:
 
     def used(self, state: State, cell: tuple[str, str, str], now: float) -> dict[str, Bounds]:
         """Answer what is surely and what is perhaps used in the windows of now: rpm, tpm and rpd."""
-        minutes: list[tuple[Spent, Tri]] = []
-        days: list[tuple[Spent, Tri]] = []
-        bucket, zone = self.policies.minute_window == "bucket", self.policies.day_zone
-        for row in state.spent.get(cell, ()):
-            minute = windows.in_minute(row.at, now)
-            if bucket and now - row.at > INSTANT:
-                minute &= Tri.MAYBE  # a bucket drains from the first second on
-            minutes.append((row, minute))
-            days.append((row, windows.in_day(row.at, now, zone)))
+        rows = state.spent.get(cell, ())
+        requests, zone = [row.requests for row in rows], self.policies.day_zone
+        minutes = [windows.in_minute(row.at, now) for row in rows]
+        if self.policies.minute_window == "bucket":  # it drains from the first second on
+            minutes = [m & Tri.MAYBE if now - row.at > INSTANT else m for row, m in zip(rows, minutes, strict=True)]
         return {
-            "rpm": total((row.requests, counts) for row, counts in minutes),
-            "tpm": total((row.tokens, counts) for row, counts in minutes),
-            "rpd": total((row.requests, counts) for row, counts in days),
+            "rpm": total(zip(requests, minutes, strict=True)),
+            "tpm": total(zip([row.tokens for row in rows], minutes, strict=True)),
+            "rpd": total(zip(requests, [windows.in_day(row.at, now, zone) for row in rows], strict=True)),
         }
 
     def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
