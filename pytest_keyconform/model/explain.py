@@ -6,20 +6,21 @@ places it could have, and answers that are innocent are left out, until as few a
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import count
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pytest_keyconform.model.linearize import Fingerprinted, Refuted, Undecided, linearize
 from pytest_keyconform.operation import Answered, Raised, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_keyconform.operation import Operation
 
-BUDGET = 20_000  # steps of one search; a history that takes more is told by where the search got stuck
+BUDGET = 50_000  # steps of all searches; a history that takes more is told by where the first one got stuck
 LISTED = 4  # calls that are named; with more the sentence is no longer read
 MIXED = 2  # kinds of calls that are named together
 PLAIN = (("pool", "regular"), ("outcome", "success"), ("retries", 0))
@@ -75,9 +76,9 @@ def explain(case: Case[S, R], suspect: int) -> Explanation | None:
     if not _open(case.operations, suspect):
         return None
     try:
-        survey = _Survey(case, None)
+        survey = _Survey(case, None, count())
         survey.search()
-        core, survey = _core(case, survey, suspect)
+        core, survey = _core(survey, suspect)
     except Undecided:
         return None
     reasons = survey.refused.get(core[-1], [])
@@ -110,9 +111,14 @@ def brief(operation: Operation) -> str:
 
 def _open(operations: Sequence[Operation], suspect: int) -> bool:
     """Tell whether calls overlap, of those that are not after the suspect."""
-    last = operations[suspect]
-    near = [one for one in operations if not last.precedes(one)]
-    return any(not one.precedes(other) and not other.precedes(one) for one, other in combinations(near, 2))
+    latest = -math.inf
+    for one in operations:  # in the order of their calls
+        if operations[suspect].precedes(one):
+            return False
+        if one.called <= latest:
+            return True
+        latest = math.inf if one.returned is None else one.returned
+    return False
 
 
 class _Survey(Generic[S, R]):
@@ -120,13 +126,15 @@ class _Survey(Generic[S, R]):
 
     ``judged`` are the positions of those whose answers count; None stands for all. ``refused`` holds the reasons, each
     once, for which an operation was refused somewhere; ``moved`` the operations that changed the state somewhere.
+    ``steps`` counts those of all surveys of the history.
     """
 
-    def __init__(self, case: Case[S, R], judged: frozenset[int] | None) -> None:
+    def __init__(self, case: Case[S, R], judged: frozenset[int] | None, steps: Iterator[int]) -> None:
         self.refused: dict[int, list[R]] = {}
         self.moved: set[int] = set()
         self._case = case
         self._judged = judged
+        self._steps = steps
         self._positions = {id(operation): index for index, operation in enumerate(case.operations)}
 
     def search(self) -> bool:
@@ -134,11 +142,17 @@ class _Survey(Generic[S, R]):
         found = linearize(self._case.operations, self._case.initial, self._step, budget=BUDGET)
         return isinstance(found, Refuted)
 
+    def of(self, judged: frozenset[int]) -> _Survey[S, R]:
+        """Answer a survey of the same history in which only these answers count."""
+        return _Survey(self._case, judged, self._steps)
+
     def moving(self, besides: Iterable[int]) -> list[Operation]:
         """Answer the operations that change the state, but for some."""
         return [self._case.operations[index] for index in sorted(self.moved.difference(besides))]
 
     def _step(self, state: S, operation: Operation) -> tuple[S, ...] | R:
+        if next(self._steps) >= BUDGET:
+            raise Undecided
         index = self._positions[id(operation)]
         if self._judged is None or index in self._judged:
             reason = self._case.refusal(state, operation)
@@ -153,17 +167,17 @@ class _Survey(Generic[S, R]):
         return states
 
 
-def _core(case: Case[S, R], survey: _Survey[S, R], suspect: int) -> tuple[list[int], _Survey[S, R]]:
+def _core(survey: _Survey[S, R], suspect: int) -> tuple[list[int], _Survey[S, R]]:
     """Answer as few operations as possible whose answers no order explains, and the survey of them alone.
 
     The suspect stays as long as it is one of them.
     """
     judged = frozenset(survey.refused)
     for index in (*sorted(judged - {suspect}), suspect):
-        fewer = _Survey(case, judged - {index})
+        fewer = survey.of(judged - {index})
         if len(judged) > 1 and fewer.search():
             judged, survey = judged - {index}, fewer
-    survey = _Survey(case, judged)
+    survey = survey.of(judged)
     survey.search()
     return sorted(judged), survey
 
@@ -211,7 +225,7 @@ def _nouns(operations: Iterable[Operation]) -> str:
         return "these calls"
     numbers = ("", "", "two ", "three ", "four ")
     told = []
-    for noun, count in counts.items():
-        number = numbers[count] if count < len(numbers) else f"{count} "
-        told.append(f"the {number}{noun}{'s' if count > 1 else ''}")
+    for noun, many in counts.items():
+        number = numbers[many] if many < len(numbers) else f"{many} "
+        told.append(f"the {number}{noun}{'s' if many > 1 else ''}")
     return " and ".join(told)

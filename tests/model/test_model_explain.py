@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass
 
@@ -146,6 +147,22 @@ def test_too_many_orders_are_left_alone(monkeypatch):
     assert told(add(5, 1, 3), add(7, 2, 4), read(5, 5, 6)) is None
 
 
+def test_a_crowd_is_not_searched_for_ever():
+    """All that is searched for what to say has one bound: beyond it the refusal alone has to do."""
+    steps = itertools.count()
+
+    def judge(state, one):
+        next(steps)
+        return refusal(state, one)
+
+    crowd = [add(1 << number, number, 50) for number in range(13)]
+    of = case(*crowd, read(-1, 60, 61), judge=judge)
+    suspect = stuck(of)
+    before = next(steps)
+    assert explain(of, suspect) is None
+    assert next(steps) - before <= explaining.BUDGET + 2
+
+
 def test_a_call_is_shown_shortly():
     """Keys and models stand by their place, the rest by name, and what goes without saying is left out."""
     arguments = {"lease": "key-1", "model": "m1", "pool": "regular", "tokens": 5, "outcome": "success", "retries": 0}
@@ -238,9 +255,9 @@ def test_the_answers_named_contradict_each_other_and_none_is_idle():
         suspect = stuck(of)
         if suspect is None:
             continue
-        survey = explaining._Survey(of, None)
+        survey = explaining._Survey(of, None, itertools.count())
         assert survey.search()
-        core = [rows[index] for index in explaining._core(of, survey, suspect)[0]]
+        core = [rows[index] for index in explaining._core(survey, suspect)[0]]
         assert contradictory(rows, core)
         assert not any(contradictory(rows, [one for one in core if one is not idle]) for idle in core)
         sizes.add(len(core))
