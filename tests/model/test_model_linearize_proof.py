@@ -202,6 +202,18 @@ def arranged(model, states, left):
     return False
 
 
+def deepest(model, states, left):
+    """How many of these operations can be put in an order before no other one can come next."""
+    lengths = [0]
+    for one in left:
+        others = [other for other in left if other is not one]
+        early = any(other.returned is not None and other.returned < one.called for other in others)
+        after = set() if early else followed(model, states, one)
+        if after:
+            lengths.append(1 + deepest(model, after, others))
+    return max(lengths)
+
+
 def followed(model, states, one):
     """The states after an operation, from these ones, that its answer allows."""
     outcomes = [pair for state in states for pair in model.outcomes(state, one.name, one.get("about"))]
@@ -231,6 +243,7 @@ def compared(model, history, *, part=None):
         return True
     before = [history[index] for index in found.longest]
     assert possible(model, before)
+    assert part or len(before) == deepest(model, {model.initial}, history)
     for index, answers in found.refusals:
         assert index not in found.longest
         assert history[index].value not in answers
@@ -297,6 +310,36 @@ def test_states_that_were_both_possible_are_both_tried():
         refused = [*rows[:-1], replace(rows[-1], response=Answered(1))]
         assert isinstance(linearize(refused, Plain(model.initial), counted), Refuted)
         assert counted.steps < 80  # twelve times two possibilities are 4096 ways, to two states
+
+
+def test_what_never_came_back_need_not_have_happened():
+    """A call that the model cannot place, and that never came back, is no reason to object."""
+    model = Counters()
+    rows = [operation(0, 1, 1, "record", KEYS[0], None), operation(2, None, 2, "break", KEYS[0], None)]
+
+    def step(state, one):
+        return "it never does" if one.name == "break" else stepping(model)(state, one)
+
+    assert linearize(rows, Plain(model.initial), step) == Linearized((0,))
+
+
+def test_what_was_ruled_out_once_is_not_searched_again():
+    """Eight calls at once lead to as many states as there are subsets of them, not as there are orders."""
+    model = Counters()
+    rows = [operation(number, 20, number, "record", KEYS[0], None) for number in range(8)]
+    rows.append(operation(30, 31, 9, "usage", KEYS[0], 3))
+    counted = Counting(stepping(model))
+    assert isinstance(linearize(rows, Plain(model.initial), counted), Refuted)
+    assert counted.steps == 2**8 * 8 // 2 + 1
+
+
+def test_of_several_longest_orders_the_first_is_told():
+    """What is told of a history is the same each time: of the longest orders that which tries early calls first."""
+    model = Counters()
+    rows = [operation(number, 20, number, "record", KEYS[number % 2], None) for number in range(3)]
+    rows.append(operation(30, 31, 9, "usage", KEYS[0], 3))
+    found = linearize(rows, Plain(model.initial), stepping(model))
+    assert found == Refuted((0, 1, 2), ((3, [2]),))
 
 
 class Counting:
