@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from pytest_keyconform.operation import Operation
 
@@ -99,6 +100,15 @@ def _merged(operations: Sequence[Operation], orders: Sequence[Sequence[int]]) ->
     return [position for *_, position in sorted(placed)]
 
 
+def _alone(operations: Sequence[Operation]) -> Iterator[bool]:
+    """Tell of each operation whether it overlaps no other."""
+    latest = -math.inf
+    for one, following in zip_longest(operations, operations[1:]):
+        returned = math.inf if one.returned is None else one.returned
+        yield latest < one.called and (following is None or returned < following.called)
+        latest = max(latest, returned)
+
+
 class _Line:
     """Calls and returns in their order, as a doubly linked list whose node 0 is the head.
 
@@ -161,6 +171,7 @@ class _Search(Generic[S, R]):
         self.line = _Line(operations)
         self.completed = [int(one.returned is not None) for one in operations]
         self.left = sum(self.completed)
+        self.alone = list(_alone(operations))
         self.bits = [1 << index for index in range(len(operations))]
         self.seen: set[tuple[int, object]] = set()
         self.stack: list[tuple[int, S, tuple[S, ...]]] = []
@@ -195,10 +206,8 @@ class _Search(Generic[S, R]):
             raise Undecided(message)
         answer = self.step(self.state, self.operations[index])
         if isinstance(answer, tuple):
-            # What alone can come next, and leads to one state, is not come to by several ways: no memo is needed.
-            after, whose = self.line.after, self.line.whose
-            certain = len(answer) == 1 and whose[after[after[0]]] == END
-            return self._entered(index, answer, certain=certain)
+            # What overlaps nothing, and leads to one state, is not come to by several ways: no memo is needed.
+            return self._entered(index, answer, certain=self.alone[index] and len(answer) == 1)
         self.refusals.append((index, answer))
         return False
 

@@ -330,7 +330,7 @@ def test_what_was_ruled_out_once_is_not_searched_again():
     rows.append(operation(30, 31, 9, "usage", KEYS[0], 3))
     counted = Counting(stepping(model))
     assert isinstance(linearize(rows, Plain(model.initial), counted), Refuted)
-    assert counted.steps == 2**8 * 8 // 2 + 1
+    assert counted.steps == 2**8 * 8 // 2 + 1  # one of the eight is left in half of the subsets
 
 
 def test_of_several_longest_orders_the_first_is_told():
