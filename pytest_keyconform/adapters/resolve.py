@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -26,7 +27,6 @@ from pytest_keyconform.spec.policies import Policies
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
     from pytest_keyconform.spec.pool import Pool
 
@@ -85,6 +85,12 @@ class Target:
     def module(self) -> ModuleType | None:
         """The module that the factory was found in, where the provider is looked for."""
         return sys.modules.get(self.text.partition(":")[0])
+
+    def modules(self) -> list[ModuleType]:
+        """Answer the loaded modules of the package that the factory comes from."""
+        home = getattr(self.module, "__name__", "").partition(".")[0]
+        found = (module for name, module in sorted(sys.modules.items()) if name.partition(".")[0] == home)
+        return [module for module in found if isinstance(module, ModuleType)]  # type: ignore[redundant-expr] # may not be
 
     @property
     def agreement(self) -> Agreement:

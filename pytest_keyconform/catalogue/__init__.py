@@ -26,6 +26,7 @@ MODULES: Final = (
     "failure",
     "retrying",
     "keeping",
+    "mixing",
     "recovery",
     "vertex",
     "formats",

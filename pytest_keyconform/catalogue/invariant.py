@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_keyconform.catalogue import steps
+from pytest_keyconform.model.explain import Case, explain
 from pytest_keyconform.model.key_manager import Oracle
-from pytest_keyconform.model.linearize import Linearized, Refuted, linearize
+from pytest_keyconform.model.linearize import Refuted, linearize
 from pytest_keyconform.model.state import State, Tri
 from pytest_keyconform.operation import Answered, Operation, Raised, Ref, shown
 from pytest_keyconform.verdict import Violation
@@ -29,11 +30,15 @@ IN_PROCESS = ("sequential", "tasks", "threads", "delayed-tasks")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an answer cannot be: what was observed, what was to be expected, and a signature without numbers."""
+    """Why an answer cannot be: what was observed, what was to be expected, and a signature without numbers.
+
+    ``gives`` is the answer that was to be expected, as it would be shown, where only one was.
+    """
 
     observed: str
     expected: str
     signature: str
+    gives: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +114,9 @@ class Moment:
         last = oracle.servable(self.state, self.pool, self.model, operation.until or operation.at)
         return {key: truth if truth is last[key] else Tri.MAYBE for key, truth in first.items()}
 
-    def refusal(self, expected: str, signature: str) -> Refusal:
-        """Say that this answer cannot be."""
-        return Refusal(f"{self.operation.invocation} {answer(self.operation)}", expected, signature)
+    def refusal(self, expected: str, signature: str, *, gives: str = "") -> Refusal:
+        """Say that this answer cannot be; ``gives`` is the one that can, where there is one."""
+        return Refusal(f"{self.operation.invocation} {answer(self.operation)}", expected, signature, gives)
 
 
 class Invariant(ABC):
@@ -220,18 +225,20 @@ class Invariant(ABC):
         """Yield one violation if no order of the operations, within real time, passes `refuses`."""
         oracle = self.oracle(history)
 
+        def refused(state: State, operation: Operation) -> Refusal | None:
+            return self.refuses(Moment(oracle, state, operation))
+
         def step(state: State, operation: Operation) -> tuple[State, ...] | Refusal:
-            refusal = self.refuses(Moment(oracle, state, operation))
+            refusal = refused(state, operation)
             return oracle.step(state, operation) if refusal is None else refusal
 
         found = linearize(history.operations, oracle.initial(), step)
-        if isinstance(found, Linearized):
-            return
         if isinstance(found, Refuted):
             position, refusal = found.refusals[0]
+            told = explain(Case(history.operations, oracle.initial(), oracle.step, refused), position)
             yield Violation(
-                observed=refusal.observed,
-                expected=refusal.expected,
+                observed=refusal.observed if told is None else told.observed,
+                expected=refusal.expected if told is None else told.expected,
                 signature=refusal.signature,
                 operation=history.operations[position],
             )

@@ -122,7 +122,8 @@ class RecordsAddUp(Invariant):
         if not overlapping or moment.value is not False or moment.operation.get("bad"):
             return None
         sound = moment.oracle.usable(moment.state, moment.cell, moment.operation.at) is Tri.YES
-        return moment.refusal("True: it is recorded", "a concurrent record is turned away") if sound else None
+        signature = "a concurrent record is turned away"
+        return moment.refusal("True: it is recorded", signature, gives="True") if sound else None
 
 
 @final

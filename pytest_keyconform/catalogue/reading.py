@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.catalogue.invariant import Moment, Refusal
     from pytest_keyconform.history import History
-    from pytest_keyconform.model.state import Cell
     from pytest_keyconform.operation import Invocation, Operation
 
 COUNTERS = ("rpm", "tpm", "rpd")
@@ -36,7 +35,10 @@ def wrong_usage(moment: Moment) -> Refusal | None:
     if not wrong:
         return None
     told = ", ".join(f"{name} {expected[name]}" for name in wrong)
-    return moment.refusal(f"{told}: what was recorded", f"usage answers a wrong {' and '.join(wrong)}")
+    counters = [name for name in COUNTERS if name in (value or wrong)]
+    gives = ", ".join(f"{name}: {expected[name]}" for name in counters)
+    signature = f"usage answers a wrong {' and '.join(wrong)}"
+    return moment.refusal(f"{told}: what was recorded", signature, gives=f"{{{gives}}}")
 
 
 def used(moment: Moment) -> dict[str, Bounds]:
@@ -48,14 +50,14 @@ def used(moment: Moment) -> dict[str, Bounds]:
     cells = [moment.cell]
     if not moment.oracle.claims.takes("usage", "model", pool=pool):
         cells += [cell for cell in moment.state.spent if cell[:2] == (pool, key) and cell != moment.cell]
-    times = (operation.at, operation.at if operation.until is None else operation.until)
-    return {name: _bounds(moment, name, cells, times) for name in COUNTERS}
+    times = {operation.at, operation.at if operation.until is None else operation.until}
+    own = [moment.oracle.used(moment.state, cells[0], now) for now in times]
+    others = [moment.oracle.used(moment.state, cell, operation.at) for cell in cells[1:]]
+    return {name: _bounds([one[name] for one in own], [one[name] for one in others]) for name in COUNTERS}
 
 
-def _bounds(moment: Moment, name: str, cells: list[Cell], times: tuple[float, float]) -> Bounds:
-    own = [moment.oracle.used(moment.state, cells[0], now)[name] for now in times]
-    others = [moment.oracle.used(moment.state, cell, times[0])[name].high for cell in cells[1:]]
-    return Bounds(min(one.low for one in own), max(one.high for one in own) + sum(others))
+def _bounds(own: list[Bounds], others: list[Bounds]) -> Bounds:
+    return Bounds(min(one.low for one in own), max(one.high for one in own) + sum(one.high for one in others))
 
 
 def _countable(moment: Moment) -> bool:

@@ -100,7 +100,9 @@ def wrong_count(moment: Moment) -> Refusal | None:
             continue
         expected = moment.oracle.failures(moment.state, at)
         if count not in expected:
-            return moment.refusal(f"{expected} failures of {key}", f"{moment.name} tells a wrong failure count")
+            gives = str(expected) if moment.name == "failures" else ""
+            signature = f"{moment.name} tells a wrong failure count"
+            return moment.refusal(f"{expected} failures of {key}", signature, gives=gives)
     return None
 
 
@@ -115,9 +117,11 @@ def wrong_validity(moment: Moment) -> Refusal | None:
             continue
         truth = _validity(moment, at)
         if valid and truth is Tri.NO:
-            return moment.refusal(f"{key} is told invalid", f"{moment.name} tells a key valid that is out")
+            gives = "False" if moment.name == "is_valid" else ""
+            return moment.refusal(f"{key} is told invalid", f"{moment.name} tells a key valid that is out", gives=gives)
         if not valid and truth is Tri.YES and not _exhausted(moment, at):
-            return moment.refusal(f"{key} is told valid", f"{moment.name} tells a valid key invalid")
+            gives = "True" if moment.name == "is_valid" else ""
+            return moment.refusal(f"{key} is told valid", f"{moment.name} tells a valid key invalid", gives=gives)
     return None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, assert_never
 
 from pytest_keyconform.adapters.resolve import resolve
@@ -77,7 +75,7 @@ class Conformance:
         )
         with self._clock:
             self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
-            self._clock.watch(_modules_of(self._target))
+            self._clock.watch(self._target.modules())
             try:
                 settings = self._settings
                 self._backend = survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout)
@@ -130,7 +128,7 @@ class Conformance:
         try:
             with self._clock:
                 if self._target is not None:
-                    self._clock.watch(_modules_of(self._target))
+                    self._clock.watch(self._target.modules())
                 with self._world(), dog:
                     return judge()
         except NeedsRealLoop as need:
@@ -207,10 +205,3 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
         signature=None if found is None else found.violation.signature,
         counterexample=None if found is None else CounterexampleReport.of(found),
     )
-
-
-def _modules_of(target: Target) -> list[ModuleType]:
-    """Answer the loaded modules of the package that a factory comes from."""
-    home = getattr(target.module, "__name__", "").partition(".")[0]
-    found = (module for name, module in sorted(sys.modules.items()) if name.partition(".")[0] == home)
-    return [module for module in found if isinstance(module, ModuleType)]  # type: ignore[redundant-expr] # it may not be

@@ -95,7 +95,7 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
             if claims.is_async:
                 runners = [TaskRunner(target, clock, seed=seed, leased=leased)]
             else:
-                world = threads = ThreadWorld(clock)
+                world = threads = ThreadWorld(clock, target.modules)
                 runners = [
                     ThreadRunner(target, clock, seed=seed, leased=leased, world=threads, preempt=preempt)
                     for preempt in (False, True)

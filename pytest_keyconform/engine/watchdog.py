@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 from pytest_keyconform.engine.clock import real_monotonic
 
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
+    from types import CodeType, FrameType, TracebackType
+
+UNINTERRUPTED: set[CodeType] = set()
+"""Functions that put things in order after an interruption: one that comes while they run is put off."""
 
 AGAIN = 0.2  # seconds: a backend may swallow the first interruption
 
@@ -153,4 +156,6 @@ def _is_own(frame: FrameType | None) -> bool:
     """Tell whether raising here would leave something of ours, or of Hypothesis' hooks, half done."""
     if frame is None:
         return False
+    if frame.f_code in UNINTERRUPTED:
+        return True
     return frame.f_code.co_filename == __file__ or str(frame.f_globals.get("__name__")).startswith("hypothesis.")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.model import names, windows
 from pytest_keyconform.model.outcome import outcome_of
-from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri
+from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri, total
 from pytest_keyconform.operation import Answered, Operation, Raised, Skipped
+from pytest_keyconform.workload import Limits
 
 if TYPE_CHECKING:
     from pytest_keyconform.operation import Claims
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ONE = Bounds(1, 1)
 NONE_OR_ONE = Bounds(0, 1)
+UNLIMITED = Limits()
 INSTANT = 0.001  # seconds in which no bucket of usual limits drains by a whole one
 
 
@@ -54,21 +56,21 @@ class Oracle:
 
     def used(self, state: State, cell: tuple[str, str, str], now: float) -> dict[str, Bounds]:
         """Answer what is surely and what is perhaps used in the windows of now: rpm, tpm and rpd."""
-        total = {"rpm": Bounds(), "tpm": Bounds(), "rpd": Bounds()}
-        for row in state.spent.get(cell, ()):
-            minute = windows.in_minute(row.at, now)
-            if self.policies.minute_window == "bucket" and now - row.at > INSTANT:
-                minute &= Tri.MAYBE  # a bucket drains from the first second on
-            day = windows.in_day(row.at, now, self.policies.day_zone)
-            total["rpm"] += row.requests.weighed(minute)
-            total["tpm"] += row.tokens.weighed(minute)
-            total["rpd"] += row.requests.weighed(day)
-        return total
+        rows = state.spent.get(cell, ())
+        requests, zone = [row.requests for row in rows], self.policies.day_zone
+        minutes = [windows.in_minute(row.at, now) for row in rows]
+        if self.policies.minute_window == "bucket":  # it drains from the first second on
+            minutes = [m & Tri.MAYBE if now - row.at > INSTANT else m for row, m in zip(rows, minutes, strict=True)]
+        return {
+            "rpm": total(zip(requests, minutes, strict=True)),
+            "tpm": total(zip([row.tokens for row in rows], minutes, strict=True)),
+            "rpd": total(zip(requests, [windows.in_day(row.at, now, zone) for row in rows], strict=True)),
+        }
 
     def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
         """Tell whether a key is below every limit of a model; reserved acquires may count or not."""
         limits = self.given.limits_of(cell[2])
-        if limits is None or self.policies.counted_on == "none":
+        if limits is None or limits == UNLIMITED or self.policies.counted_on == "none":
             return Tri.YES
         reserved = [windows.in_minute(at, now) for at in state.reserved.get(cell, ())]
         pending = Bounds(0, sum(held is not Tri.NO for held in reserved))
@@ -101,6 +103,8 @@ class Oracle:
 
     def marked(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
         """Tell whether a key is kept from a model by a 429; from every model where acquire knows none."""
+        if not state.marks:
+            return Tri.NO
         cells = [cell]
         if not self.claims.takes("acquire", "model", pool=cell[0]):
             cells = [other for other in state.marks if other[:2] == cell[:2]]
@@ -112,6 +116,8 @@ class Oracle:
 
     def valid(self, state: State, at: tuple[str, str], now: float) -> Tri:
         """Tell whether a key is valid: neither struck out nor taken out. Marks and quota do not matter."""
+        if at not in state.strikes and at not in state.out:
+            return Tri.YES
         return (self.struck(state, at, now) | self.barred(state, at, now)).negated()
 
     def usable(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:

@@ -6,6 +6,7 @@ Virtual second 0 of an execution is the aligned start of a minute, at noon of a 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 import zoneinfo
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 EPOCH = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 MINUTE, ALIGNED, FREE_AFTER, DAY, SLACK = 60.0, 50.0, 61.0, 86_400.0, 1.0
+QUARTER = 900  # seconds; every zone begins its days at one
 
 
 def in_minute(spent_at: float, now: float) -> Tri:
@@ -35,8 +37,9 @@ def in_day(spent_at: float, now: float, zone: str) -> Tri:
     if zone == "rolling":
         age = now - spent_at
         return Tri.YES if age < DAY - SLACK else Tri.NO if age > DAY + SLACK else Tri.MAYBE
-    edges = {_date(now + shift, zone) == _date(spent_at, zone) for shift in (-SLACK, SLACK)}
-    return Tri.MAYBE if len(edges) > 1 else Tri.YES if edges.pop() else Tri.NO
+    own = _date(spent_at, zone)
+    early, late = _date(now - SLACK, zone) == own, _date(now + SLACK, zone) == own
+    return Tri.MAYBE if early is not late else Tri.YES if early else Tri.NO
 
 
 def marked(at: float, count: int, now: float, policies: Policies) -> Tri:
@@ -63,4 +66,10 @@ def pausing(at: float, recovery: float | tuple[float, ...] | None, count: int, n
 
 
 def _date(second: float, zone: str) -> dt.date:
-    return (EPOCH + dt.timedelta(seconds=second)).astimezone(zoneinfo.ZoneInfo(zone)).date()
+    return _date_of(math.floor(second / QUARTER), zone)
+
+
+@functools.lru_cache(maxsize=4096)
+def _date_of(quarter: int, zone: str) -> dt.date:
+    """Answer the date of a quarter of an hour, counted from the beginning: time zones are asked for each one once."""
+    return (EPOCH + dt.timedelta(seconds=quarter * QUARTER)).astimezone(zoneinfo.ZoneInfo(zone)).date()

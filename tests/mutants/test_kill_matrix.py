@@ -11,7 +11,7 @@ IDS = (
     *(f"QUO{number:02}" for number in (1, 2, 4, 5, 6, 7, 9, 10)),
     *(f"EXH{number:02}" for number in range(1, 9)),
     *(f"UNK{number:02}" for number in (*range(1, 9), 10)),
-    *(f"FAIL{number:02}" for number in range(1, 13)),
+    *(f"FAIL{number:02}" for number in range(1, 14)),
     *(f"VTX{number:02}" for number in range(1, 5)),
     *(f"FMT{number:02}" for number in (*range(1, 7), 8)),
     *(f"LIVE{number:02}" for number in (1, 4, 7)),

@@ -8,7 +8,6 @@ from judging import judged, started, target_of, told
 
 PROOF = "PROOF_SEEDS" in os.environ
 SEEDS = int(os.environ.get("PROOF_SEEDS", "3"))
-NEED_THREADS = {"ACQ01", "ACQ02", "ACQ05", "QUO01", "EXH05", "FAIL03", "FMT05", "LIVE01"}
 
 
 def seeds_of(twin):
@@ -30,11 +29,10 @@ def reports_over_seeds(twin):
 
 @pytest.mark.parametrize("twin", twins.TWINS, ids=lambda twin: twin.__name__)
 def test_a_sound_twin_is_not_accused(twin, record_property):
-    """Nothing is violated, and nothing inconclusive but what plain methods would need threads for."""
+    """Nothing is violated, and nothing inconclusive."""
     reports = list(reports_over_seeds(twin))
     assert [told(report) for report in reports if report.status == "violated"] == []
     undecided = {report.id: report for report in reports if report.status == "inconclusive"}
     if undecided:
         record_property("undecided", f"{twin.__name__}: {', '.join(undecided)}")
-    excused = NEED_THREADS if twin in twins.SYNCHRONOUS else set()
-    assert [told(report) for name, report in undecided.items() if name not in excused] == []
+    assert [told(report) for report in undecided.values()] == []

@@ -8,12 +8,14 @@ import logging
 import queue
 import threading
 from contextlib import ExitStack, contextmanager
-from types import BuiltinMethodType
+from types import BuiltinMethodType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_keyconform.engine.clock import real_monotonic
 from pytest_keyconform.engine.rebinding import Rebinder
 from pytest_keyconform.engine.threads import starting
 from pytest_keyconform.engine.threads.primitives import ControlledLock, ControlledRLock, made_lock, made_rlock
+from pytest_keyconform.engine.threads.turns import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,6 +66,9 @@ def controlled(modules: Iterable[ModuleType]) -> Iterator[None]:
         put(_thread, "allocate_lock", made_lock)
         put(_thread, "RLock", made_rlock)
         put(queue, "SimpleQueue", _MAKERS[id(_RealSimpleQueue)])
+        put(threading, "_time", _monotonic)
+        put(queue, "time", _monotonic)
+        put(concurrent.futures._base, "time", SimpleNamespace(monotonic=_monotonic))  # noqa: SLF001 - where it is kept
         put(threading.Thread, "start", starting.start)
         put(threading.Thread, "join", starting.join)
         put(threading.Thread, "is_alive", starting.is_alive)
@@ -78,6 +83,11 @@ def controlled(modules: Iterable[ModuleType]) -> Iterator[None]:
 
 
 _RealSimpleQueue: Final = queue.SimpleQueue
+
+
+def _monotonic() -> float:
+    """Answer the seconds that time-outs are reckoned by: virtual ones for threads under control."""
+    return running[-1].clock.monotonic() if running and running[-1].mine() else real_monotonic()
 
 
 class _Putting:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import _thread
+import ctypes
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from pytest_keyconform.engine.clock import MICROSECONDS
-from pytest_keyconform.engine.threads.pooled import Worker, hire, interrupt
+from pytest_keyconform.engine.watchdog import UNINTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ BOUNDARY, PAUSE = Boundary(), Pause()
 class Controlled:
     """One thread. ``awaits`` is what it stands before, ``deadline`` (ticks) when it goes on all the same.
 
-    ``daemon``: its not ending is no deadlock. ``worker`` is None for the thread that runs the execution.
+    ``daemon``: its not ending is no deadlock.
     """
 
     number: int
@@ -92,7 +93,6 @@ class Controlled:
     gate: _thread.LockType
     ident: int = 0
     daemon: bool = True
-    worker: Worker | None = None
     awaits: Awaited | None = None
     deadline: int | None = None
     expired: bool = False
@@ -194,7 +194,7 @@ class Turns:
             finally:
                 self._finish(thread)
 
-        thread.worker = hire(run)
+        _start_new_thread(run, ())
         return thread
 
     def start(self, thread: Controlled) -> None:
@@ -281,6 +281,8 @@ class Turns:
 
     def _finish(self, thread: Controlled) -> None:
         """End a thread, and give its turn to another one."""
+        if thread.done:  # given up: it is nobody's turn any more
+            return
         thread.done = True
         self.order.remove(thread)
         self.quiet = self.quiet or not thread.daemon
@@ -311,7 +313,7 @@ class Turns:
         """Wait until a thread gives the turn back, interrupting it once if need be."""
         if main.gate.acquire(timeout=PATIENCE):
             return
-        interrupt(thread.ident, Ended)
+        _set_async_exc(thread.ident, Ended)
         if not main.gate.acquire(timeout=PATIENCE):
             self.leaked.append(thread.name)
             thread.done = True
@@ -326,3 +328,8 @@ def _closed() -> _thread.LockType:
 
 
 _allocate_lock = _thread.allocate_lock
+_start_new_thread = _thread.start_new_thread
+_set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
+_set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
+
+UNINTERRUPTED.update(function.__code__ for function in (Turns.end, Turns._wrest))  # noqa: SLF001 - of this module

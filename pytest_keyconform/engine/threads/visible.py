@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import collections
 import dis
+import sys
 import sysconfig
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -114,6 +115,19 @@ class Scope:
         """What was read so far."""
         return frozenset(self._known)
 
+    def reached(self, roots: Iterable[ModuleType]) -> list[ModuleType]:
+        """Answer the modules that are traced among these, those they hold, and those of what they hold, and so on."""
+        found: dict[str, ModuleType] = {}
+        waiting = list(roots)
+        while waiting:
+            module = waiting.pop()
+            if module.__name__ in found or not self.traces(getattr(module, "__file__", None) or "<"):
+                continue
+            found[module.__name__] = module
+            names = {_home(value) for value in list(vars(module).values())}
+            waiting += [sys.modules[name] for name in sorted(names) if isinstance(sys.modules.get(name), ModuleType)]
+        return list(found.values())
+
     def learn(self, modules: Iterable[ModuleType]) -> None:
         """Read the code of modules that were not read before."""
         fresh = [module for module in modules if self._read.get(module.__name__) is not module]
@@ -206,6 +220,12 @@ def _inside(value: object) -> list[Any]:
     found = [value.__dict__.get(name) for name in ("__wrapped__", "func")] if hasattr(value, "__dict__") else []
     code = getattr(value, "__code__", None)
     return [one for one in (*found, code) if one is not None] if isinstance(code, CodeType) or found else []
+
+
+def _home(value: object) -> str:
+    """Answer the name of the module that a value is, or that it or its class comes from."""
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return name if isinstance(name, str) else str(type(value).__module__)
 
 
 def _folder(code: CodeType) -> str:

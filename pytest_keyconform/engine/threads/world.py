@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -13,26 +12,29 @@ from pytest_keyconform.engine.threads.turns import MAIN, AllDone, Turns, running
 from pytest_keyconform.engine.threads.visible import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import ModuleType
 
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Chooser
     from pytest_keyconform.engine.threads.turns import Controlled
 
-_SCOPE = Scope()  # of the process: code is read once
 MAX_POINTS = 20_000  # of one execution: far beyond any workload
 
 
 class ThreadWorld:
     """A context manager; one entry serves many executions, each in a `turns` block of its own.
 
+    ``roots`` answers the modules that the code under test is in; what they use, as far as it is traced, belongs to it.
     Raises `TracingUnavailable` on entering where another tool is in the way. Everything is as it was on leaving,
     whatever happened inside. May be entered again while it is entered.
     """
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, roots: Callable[[], Iterable[ModuleType]]) -> None:
         self._clock = clock
-        self._tracer = tracer(_SCOPE, _point)
+        self._roots = roots
+        self._scope = Scope()
+        self._tracer = tracer(self._scope, _point)
         self._undo = ExitStack()
         self._depth = 0
 
@@ -40,15 +42,13 @@ class ThreadWorld:
         self._depth += 1
         if self._depth > 1:
             return self
-        modules = [
-            module for module in list(sys.modules.values()) if _SCOPE.traces(getattr(module, "__file__", None) or "<")
-        ]
+        modules = self._scope.reached(self._roots())
         with ExitStack() as stack:
             stack.callback(setattr, self, "_depth", 0)
             self._tracer.start()
             stack.callback(self._tracer.stop)
-            _SCOPE.learn(modules)
-            self._tracer.learn(_SCOPE.codes)
+            self._scope.learn(modules)
+            self._tracer.learn(self._scope.codes)
             stack.enter_context(controlled(modules))
             for calls, call in (
                 (starting.entered, self._tracer.enter_thread),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_keyconform.engine.clock import VirtualClock
@@ -16,7 +18,8 @@ class Lab:
 
     def __init__(self):
         self.clock = VirtualClock()
-        self.world = ThreadWorld(self.clock)
+        self.roots = [sys.modules[__name__]]
+        self.world = ThreadWorld(self.clock, lambda: self.roots)
         self.turns = None
 
     def once(self, setup, workers, scheduler, *, calls=False, max_points=20_000):
@@ -28,7 +31,7 @@ class Lab:
             def body():
                 try:
                     worker(state)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whatever a client raises
                     raised.append(error)
 
             return body
@@ -66,8 +69,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab():
+def lab(request):
     """A world that is entered; everything is as it was afterwards."""
     lab = Lab()
+    lab.roots = getattr(request.module, "ROOTS", [request.module])
     with lab.clock, lab.world:
         yield lab

@@ -101,7 +101,7 @@ def test_everything_is_put_back_after_an_abort(error):
     """Whatever is raised inside, trace functions, tool ids, names and turns are as they were."""
     before = traces()
     clock = VirtualClock()
-    world = ThreadWorld(clock)
+    world = ThreadWorld(clock, list)
     with pytest.raises(error), clock, world, world.turns(None) as turns:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
         time.sleep(1)
@@ -114,7 +114,7 @@ def test_a_client_that_hangs_is_left_in_time():
     """A watchdog in the main thread ends an execution whose client never comes to a choice point."""
     before = traces()
     clock, stop = VirtualClock(), []
-    world = ThreadWorld(clock)
+    world = ThreadWorld(clock, list)
 
     def spins():
         while not stop:
@@ -130,14 +130,14 @@ def test_a_client_that_hangs_is_left_in_time():
 def test_a_client_that_swallows_its_end_is_named():
     """What cannot be ended is given up after a bounded time, and told."""
     clock, stop = VirtualClock(), []
-    world = ThreadWorld(clock)
+    world = ThreadWorld(clock, list)
 
     def stubborn():
         while not stop:
             try:
                 while not stop:
                     pass
-            except BaseException:  # noqa: BLE001 - on purpose
+            except BaseException:  # noqa: BLE001, S112 - on purpose
                 continue
 
     with pytest.raises(TimedOut), clock, world, Watchdog(0.2), world.turns(Bounded().choose) as turns:
@@ -149,7 +149,7 @@ def test_a_client_that_swallows_its_end_is_named():
 def test_worlds_may_be_entered_within_each_other(lab):
     """An entry inside of an entry changes nothing, and leaving it neither."""
     inside = threading.Lock
-    with lab.world, ThreadWorld(lab.clock):
+    with lab.world, ThreadWorld(lab.clock, list):
         assert threading.Lock is inside is patching.made_lock
     assert threading.Lock is inside
 
@@ -159,7 +159,8 @@ def test_other_threads_of_the_process_go_on(lab):
     done = []
 
     def outside():
-        with threading.Lock():
+        lock = threading.Lock()
+        with lock:
             done.append(threading.get_ident())
 
     def client(state):

@@ -17,22 +17,14 @@ QUEUE = queue.Queue()
 
 def plain():
     """A state with nothing in it."""
-    return SimpleNamespace(log=[], clock=time.monotonic)
-
-
-def alone(lab, body):
-    """Run one client; answer its log."""
-    state, ended = None, None
-    wrong, _, _ = lab.search(plain, [body], lambda made: made.log.append("held") or True, budget=1)
-    assert wrong is None
-    return state, ended
+    return SimpleNamespace(log=[], lock=Lock(), rlock=RLock())
 
 
 def test_a_bound_lock_made_at_import_is_controlled(lab):
     """``from threading import Lock`` and a lock of the module exclude each other's holders, and nobody hangs."""
 
     def client(state):
-        with BOUND, Lock(), RLock():
+        with BOUND, state.lock, state.rlock:
             state.log.append("in")
             assert BOUND.locked()
             state.log.append("out")
@@ -67,7 +59,8 @@ def test_time_outs_take_virtual_time(lab, wait):
             lock.acquire()
             assert not lock.acquire(timeout=100)
         elif wait == "condition":
-            with threading.Condition() as condition:
+            condition = threading.Condition()
+            with condition:
                 assert not condition.wait(100)
         elif wait == "event":
             assert not threading.Event().wait(100)

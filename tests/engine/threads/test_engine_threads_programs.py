@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import programs.threads
+import programs.threads_harder
 import pytest
 from programs import HARDER, TOYS
 
 PAIRS = [pair for pair in (*TOYS, *HARDER) if pair.threads]
+ROOTS = [programs.threads, programs.threads_harder]
 ENDLESS = {"U5 executor"}  # twins with more orders than a test should run
 
 
