@@ -165,7 +165,8 @@ class VirtualClock:
             if id(original) in _REPLACEMENTS:
                 setattr(module, name, _REPLACEMENTS[id(original)])
         for module_name, module in list(sys.modules.items()):
-            if module_name.partition(".")[0] in _REAL_TIME and vars(module).get("time") is time:
+            held = module_name != __name__ and vars(module).get("time") is time
+            if held and module_name.partition(".")[0] in _REAL_TIME:
                 put(stack, module, "time", _REAL_MODULE)
 
     def _utc_now(self) -> datetime:
