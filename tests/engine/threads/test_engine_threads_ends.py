@@ -120,9 +120,11 @@ def test_a_client_that_hangs_is_left_in_time():
         while not stop:
             pass
 
-    with pytest.raises(TimedOut), clock, world, Watchdog(0.2), world.turns(Bounded().choose) as turns:
-        world.run(turns, [spins, spins], ["client-1", "client-2"])
-    stop.append(True)
+    try:
+        with pytest.raises(TimedOut), clock, world, Watchdog(0.2), world.turns(Bounded().choose) as turns:
+            world.run(turns, [spins, spins], ["client-1", "client-2"])
+    finally:
+        stop.append(True)
     assert traces() == before
     assert not turns.leaked
 
@@ -133,16 +135,19 @@ def test_a_client_that_swallows_its_end_is_named():
     world = ThreadWorld(clock, list)
 
     def stubborn():
+        rounds = 0
         while not stop:
             try:
                 while not stop:
-                    len(stop)
+                    rounds = 1 - rounds
             except BaseException:  # noqa: BLE001, S112 - on purpose
                 continue
 
-    with pytest.raises(TimedOut), clock, world, Watchdog(0.2), world.turns(Bounded().choose) as turns:
-        world.run(turns, [stubborn], ["client-1"])
-    stop.append(True)
+    try:
+        with pytest.raises(TimedOut), clock, world, Watchdog(0.2), world.turns(Bounded().choose) as turns:
+            world.run(turns, [stubborn], ["client-1"])
+    finally:
+        stop.append(True)
     assert turns.leaked == ["client-1"]
 
 
