@@ -31,6 +31,8 @@ MODULES: Final = (
     "formats",
     "answers",
     "liveness",
+    "livelock",
+    "cancelling",
 )
 
 

@@ -33,6 +33,8 @@ def inapplicable(rule: type[Invariant], policies: Policies, claims: Claims) -> M
         declared = getattr(policies, name)
         if declared not in meaningful:
             return Misfit("", f"the declared policy {name} = {declared!r} makes it meaningless")
+    if rule.awaited and not claims.is_async:
+        return Misfit("", "a call of a synchronous backend has no await to be cancelled at")
     for alternatives in rule.requires:
         names = alternatives.split("|")
         if not any(claims.operations.get(name) for name in names):

@@ -122,6 +122,7 @@ class Invariant(ABC):
     ``applies`` maps a policy to the values under which the promise means something; not listed means all.
     ``subject`` are the operations whose undeclared errors break this promise (others only hinder the judging).
     ``overlap`` tells that the promise is about calls that overlap: a synchronous backend needs threads for it.
+    ``awaited`` tells that the promise is about awaits: a synchronous backend has none.
     ``ends`` tells that a call that never ends breaks this promise.
     ``general`` tells that the rule may judge any history, generated ones too, not only those of its own workloads.
     ``unhindered`` tells that the promise can be judged whatever calls raise.
@@ -135,6 +136,7 @@ class Invariant(ABC):
     applies: ClassVar[Mapping[str, tuple[object, ...]]] = {}
     subject: ClassVar[tuple[str, ...]] = ()
     overlap: ClassVar[bool] = False
+    awaited: ClassVar[bool] = False
     ends: ClassVar[bool] = False
     general: ClassVar[bool] = False
     unhindered: ClassVar[bool] = False

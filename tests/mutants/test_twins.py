@@ -8,7 +8,7 @@ from judging import judged, started, target_of, told
 
 PROOF = "PROOF_SEEDS" in os.environ
 SEEDS = int(os.environ.get("PROOF_SEEDS", "5"))
-NEED_THREADS = {"ACQ01", "ACQ02", "ACQ05", "QUO01", "EXH05", "FAIL03", "FMT05", "LIVE01"}
+NEED_THREADS = {"ACQ01", "ACQ02", "ACQ05", "QUO01", "EXH05", "FAIL03", "FMT05", "LIVE01", "LIVE02"}
 
 
 def seeds_of(twin):
