@@ -56,8 +56,8 @@ class NoLivelock(Invariant):
 
     def workloads(self) -> Iterator[Workload]:
         """Every operation alone, with no key usable, every pair, and callers that share a cursor."""
-        for name, call in {**OPERATIONS, **VARIANTS}.items():
-            yield Workload(name=name, given=TRIO, setup=(call,))
+        alone = {**OPERATIONS, **VARIANTS}.items()
+        yield from (Workload(name=name, given=TRIO, setup=(call,)) for name, call in alone)
         for way in depletions(self):
             for name in ("acquire", "next_key", "random_key", "fail"):
                 yield Workload(name=f"{way.name}-{name}", given=way.given, setup=(*way.steps, OPERATIONS[name]))
@@ -66,6 +66,9 @@ class NoLivelock(Invariant):
         for names in combinations_with_replacement(CURSORS, 2):
             clients = tuple((CURSORS[name], CURSORS[name]) for name in names)
             yield Workload(name=f"cursor:{'+'.join(names)}", given=TRIO, clients=clients)
+        yield from self._without_keys()
+
+    def _without_keys(self) -> Iterator[Workload]:
         for way in depletions(self):
             for names in EXHAUSTED if way.name in ("auth", "struck") else ():
                 clients = tuple((OPERATIONS[name],) for name in names)
