@@ -32,6 +32,8 @@ MODULES: Final = (
     "formats",
     "answers",
     "liveness",
+    "livelock",
+    "cancelling",
 )
 
 

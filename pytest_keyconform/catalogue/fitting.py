@@ -33,7 +33,7 @@ def inapplicable(rule: type[Invariant], policies: Policies, claims: Claims) -> M
         declared = getattr(policies, name)
         if declared not in meaningful:
             return Misfit("", f"the declared policy {name} = {declared!r} makes it meaningless")
-    misfit = _unstored(rule, policies, claims)
+    misfit = _unfounded(rule, policies, claims)
     if misfit is not None:
         return misfit
     for alternatives in rule.requires:
@@ -43,8 +43,10 @@ def inapplicable(rule: type[Invariant], policies: Policies, claims: Claims) -> M
     return None
 
 
-def _unstored(rule: type[Invariant], policies: Policies, claims: Claims) -> Misfit | None:
-    """Tell why an invariant about a storage means nothing to this backend."""
+def _unfounded(rule: type[Invariant], policies: Policies, claims: Claims) -> Misfit | None:
+    """Tell why an invariant about awaits or about a storage means nothing to this backend."""
+    if rule.awaited and not claims.is_async:
+        return Misfit("", "a call of a synchronous backend has no await to be cancelled at")
     if not rule.stored:
         return None
     if policies.durability == "none":

@@ -130,6 +130,7 @@ class Invariant(ABC):
     ``overlap`` tells that the promise is about calls that overlap: a synchronous backend needs threads for it.
     ``engines`` are the engines that may judge it, as far as the backend runs on them.
     ``stored`` tells that it is about what a storage keeps, ``shared`` that it is about several instances over one.
+    ``awaited`` tells that the promise is about awaits: a synchronous backend has none.
     ``ends`` tells that a call that never ends breaks this promise.
     ``general`` tells that the rule may judge any history, generated ones too, not only those of its own workloads.
     ``unhindered`` tells that the promise can be judged whatever calls raise.
@@ -146,6 +147,7 @@ class Invariant(ABC):
     engines: ClassVar[tuple[str, ...]] = IN_PROCESS
     stored: ClassVar[bool] = False
     shared: ClassVar[bool] = False
+    awaited: ClassVar[bool] = False
     ends: ClassVar[bool] = False
     general: ClassVar[bool] = False
     unhindered: ClassVar[bool] = False

@@ -13,6 +13,7 @@
 
 Lines that begin with ``|`` and stand together overlap, one client each. An answer is a Python literal or a bare word;
 ``raises Name`` is an undeclared error, ``raises typed Name`` a declared one, ``pending`` a call that never came back,
+``spinning`` one that never came back and never stopped running, ``cancelled`` one that the harness cancelled,
 ``skipped`` one the backend does not claim; ``... -> answer after 5`` is a call that took 5 seconds;
 ``<coroutine>`` an answer that is not plain. A line ``noise unawaited: text`` is something that went wrong beside.
 """
@@ -26,6 +27,7 @@ from dataclasses import replace
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
 from pytest_keyconform.operation import (
     Answered,
+    Cancelled,
     Claims,
     Form,
     Invocation,
@@ -89,6 +91,7 @@ class _Reader:
         self.policies: dict[str, object] = {}
         self.operations: list[Operation] = []
         self.noise: list[Noise] = []
+        self.spinning = False
         self.now = 0.0
         self.clock = 0
         self.group: list[int] = []  # positions of the parallel lines that stand together
@@ -123,6 +126,7 @@ class _Reader:
             return
         self.group = [*self.group, len(self.operations)] if parallel else []
         response = _response(answer)
+        self.spinning |= answer == "spinning"
         self.operations.append(
             Operation(
                 invocation=invocation,
@@ -149,7 +153,8 @@ class _Reader:
             replace(op, phase=Phase.SETUP) if op.phase is Phase.FINALE and index < first else op
             for index, op in enumerate(self.operations)
         )
-        ending = Ending.DEADLOCK if any(op.pending for op in operations) else Ending.FINISHED
+        endless = Ending.LIVELOCK if self.spinning else Ending.DEADLOCK
+        ending = endless if any(op.pending for op in operations) else Ending.FINISHED
         return History(given=self.given, operations=operations, ending=ending, noise=tuple(self.noise))
 
     def _next(self) -> int:
@@ -182,8 +187,10 @@ def _response(text: str | None) -> Response | None:
         return Answered(None)
     head, _, rest = text.partition(" ")
     match head:
-        case "pending":
+        case "pending" | "spinning":
             return None
+        case "cancelled":
+            return Cancelled()
         case "skipped":
             return Skipped("not claimed")
         case "raises":

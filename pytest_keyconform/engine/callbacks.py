@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import contextvars
 import heapq
+import threading
 import weakref
 from asyncio import _set_running_loop
 from contextlib import suppress
@@ -53,6 +54,8 @@ class Callbacks(_AnyLoop):
         self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
         self._running = self._stopping = self._closed = self._quiet = False
         self._thread = _thread.get_ident()
+        self._working = False  # whether a function runs as if in an executor
+        self._threads = _thread._count(), frozenset(threading.enumerate())  # noqa: SLF001 - counts what is not listed
 
     # Callbacks and timers
 
@@ -89,11 +92,18 @@ class Callbacks(_AnyLoop):
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> Handle:
-        """Make a callback ready; from another thread, remember that this loop cannot control the backend."""
-        if _thread.get_ident() != self._thread:
+        """Make a callback ready; where threads are at work, remember that this loop cannot control the backend."""
+        if self._working:  # it may wait for what the loop does next, and the loop waits for it
+            self._refuse("call_soon_threadsafe from a function in an executor")
+        if _thread.get_ident() != self._thread or self._has_threads():
             self.needs_real_loop = "call_soon_threadsafe from a thread of the backend's own"
             self._stopping = True
         return self.call_soon(callback, *args, context=context)
+
+    def _has_threads(self) -> bool:
+        """Tell whether a thread was started since; not by number alone, as others may have ended meanwhile."""
+        count, known = self._threads
+        return _thread._count() > count or not known.issuperset(threading.enumerate())  # noqa: SLF001 - as above
 
     def call_later(
         self,
@@ -184,6 +194,7 @@ class Callbacks(_AnyLoop):
     def _work(self, future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         if future.cancelled():
             return
+        self._working = True
         _set_running_loop(None)  # a worker has none: it may call `asyncio.run`
         try:
             result = func(*args)
@@ -194,6 +205,7 @@ class Callbacks(_AnyLoop):
         else:
             future.set_result(result)
         finally:
+            self._working = False
             _set_running_loop(self)
 
     def set_default_executor(self, executor: object) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import heapq
 import sys
-from _thread import _count, get_ident
+from _thread import get_ident
 from asyncio import _get_running_loop, _set_running_loop
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
@@ -67,7 +67,6 @@ class ControlledLoop(Callbacks):
         self.steps = 0
         self._waited = 0  # ticks of the clock
         self._last = -1
-        self._threads = _count()
 
     def run(self, main: Coroutine[Any, Any, T], chooser: Chooser | None = None) -> T:
         """Run until ``main`` is done and answer its result; whatever is still going on then is ended.
@@ -215,8 +214,10 @@ class ControlledLoop(Callbacks):
                 self.keys.append(self._number_of(getattr(handle.callback, "__self__", None)))
 
     def _give_up(self) -> NoReturn:
-        if _count() > self._threads:
+        if self._has_threads():
             self._refuse("waiting for a thread of the backend's own")
+        if self.needs_real_loop is not None:  # the thread told it between the round and here, and ended
+            self._refuse(self.needs_real_loop)
         raise Deadlock(self.pending())
 
     def pending(self) -> tuple[Pending, ...]:

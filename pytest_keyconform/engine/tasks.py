@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_keyconform.engine.clock import real_perf_counter
 from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock
 from pytest_keyconform.engine.program import Program
+from pytest_keyconform.engine.suspending import Suspending
 from pytest_keyconform.execution import Execution
 from pytest_keyconform.history import Blocked, Ending, Noise, NoiseKind
 from pytest_keyconform.operation import Invocation, Phase
@@ -126,9 +127,11 @@ class TaskRunner:
         arguments = dict(step.invocation.arguments)
         suspensions = int(str(arguments.pop("cancel")))
         step = replace(step, invocation=Invocation(step.name, tuple(arguments.items())))
-        task = asyncio.ensure_future(program.perform(step, client=client, phase=phase))
-        for _ in range(suspensions + 1):
-            await asyncio.sleep(0)
+        reached = asyncio.Event()
+        call = Suspending(program.perform(step, client=client, phase=phase), suspensions + 1, reached.set)
+        task = asyncio.ensure_future(call)
+        task.add_done_callback(lambda _: reached.set())
+        await reached.wait()  # woken, it is ready like any other: the schedule may let others come first
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

@@ -525,6 +525,64 @@ def test_a_thread_of_the_backend_is_told(loop):
         loop.run(main())
 
 
+async def _coroutine_from_an_executor():
+    loop, asked = asyncio.get_running_loop(), asyncio.sleep(0)
+    with contextlib.closing(asked):
+        await loop.run_in_executor(None, lambda: asyncio.run_coroutine_threadsafe(asked, loop).result(9))
+
+
+def _event_from_an_executor():
+    loop, told = asyncio.get_running_loop(), threading.Event()
+    return asyncio.to_thread(lambda: loop.call_soon_threadsafe(told.set) and told.wait(9))
+
+
+@pytest.mark.parametrize("call", [_coroutine_from_an_executor, _event_from_an_executor])
+def test_an_executor_function_that_needs_the_loop_is_told_at_once(call, loop):
+    """A function that waits in an executor for what the loop does next is refused before it waits."""
+
+    async def main():
+        await call()
+
+    with pytest.raises(NeedsRealLoop) as caught:
+        loop.run(main())
+    assert caught.value.call == "call_soon_threadsafe from a function in an executor"
+
+
+def test_a_pool_of_threads_is_told_however_fast_it_is(loop):
+    """What a pool of the backend's own has answered already is not taken for a step of the loop."""
+
+    async def main():
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(int)
+            future.result()
+            await asyncio.wrap_future(future)
+
+    with pytest.raises(NeedsRealLoop, match="thread of the backend's own"):
+        loop.run(main())
+
+
+def test_a_thread_that_ends_meanwhile_hides_no_other():
+    """A new thread is seen although an old one ended since the loop was made: no deadlock is named."""
+    end, ended = threading.Event(), threading.Event()
+    old = threading.Thread(target=end.wait)
+    new = threading.Thread(target=ended.wait)
+    old.start()
+    loop = ControlledLoop(VirtualClock())
+
+    async def main():
+        end.set()
+        old.join()
+        new.start()
+        await loop.create_future()
+
+    try:
+        with pytest.raises(NeedsRealLoop, match="thread of the backend's own"):
+            loop.run(main())
+    finally:
+        ended.set()
+        new.join()
+
+
 # Executors, contexts, hooks, noise.
 
 

@@ -14,7 +14,7 @@ IDS = (
     *(f"FAIL{number:02}" for number in range(1, 14)),
     *(f"VTX{number:02}" for number in range(1, 5)),
     *(f"FMT{number:02}" for number in (*range(1, 7), 8)),
-    *(f"LIVE{number:02}" for number in (1, 4, 7)),
+    *(f"LIVE{number:02}" for number in (*range(1, 5), 7)),
 )
 
 

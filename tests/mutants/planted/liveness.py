@@ -127,10 +127,81 @@ class TaskFailsUnseen(PoorManager):
         self._capacity_lost = self._settings.limits[model].rpm * 60
 
 
+class GivesWayToEachOther(RichManager):
+    """Two reports at once each see the other, give way, and come back together."""
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self._wanting = set()
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        me = object()
+        self._wanting.add(me)
+        await asyncio.sleep(0)
+        while len(self._wanting) > 1:
+            await asyncio.sleep(0)
+            self._wanting.discard(me)
+            await asyncio.sleep(0)
+            self._wanting.add(me)
+            await asyncio.sleep(0)
+        try:
+            arguments = (model_name, key_value, is_vertex_key, tokens_used, error, error_type)
+            return await super().update_usage(*arguments)
+        finally:
+            self._wanting.discard(me)
+
+
+class SearchesForEver(PoorManager):
+    """A failure report looks for another key until there is one."""
+
+    async def handle_api_failure(self, api_key, model_name, retries, is_vertex_key=False, status_code=None):
+        arguments = (api_key, model_name, retries, is_vertex_key, status_code)
+        found = await super().handle_api_failure(*arguments)
+        while found == "" and retries < self._settings.max_retries:
+            await asyncio.sleep(0)
+            found = await self.get_key(model_name, is_vertex_key)
+        return found
+
+
+class LockKeptWhenCancelled(RichManager):
+    """The lock is released where an error is caught, and a cancellation is none."""
+
+    async def _acquire(self, pool, model_name):
+        model = self._resolve(model_name)
+        await self._locks[pool].acquire()
+        try:
+            key = await self._choose(pool, model)
+        except Exception:
+            self._locks[pool].release()
+            raise
+        self._locks[pool].release()
+        return key
+
+
+class HalfCounted(PoorManager):
+    """The request is counted before an await, and its tokens after it."""
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        stored = await super().update_usage(model_name, key_value, is_vertex_key, 0, error, error_type)
+        await asyncio.sleep(0)
+        if stored and type(tokens_used) is int:
+            meter = self._open_meter(self._card(is_vertex_key, key_value), self._name(model_name))
+            meter.tpm += max(0, tokens_used)
+        return stored
+
+
 MUTANTS = (
     planted("LIVE01", LocksInTheOtherOrder),
     planted("LIVE01", ReportUnderTheLock),
     planted("LIVE01", BookAndView),
+    planted("LIVE02", GivesWayToEachOther),
+    planted("LIVE02", SearchesForEver),
+    planted("LIVE03", LockKeptWhenCancelled),
+    planted("LIVE03", HalfCounted),
     planted("LIVE04", LockKeptOnBadInput),
     planted("LIVE04", BusyFlagStaysUp),
     planted("LIVE07", TurnNotAwaited),
