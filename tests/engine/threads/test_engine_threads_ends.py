@@ -139,7 +139,7 @@ def test_a_client_that_swallows_its_end_is_named():
         while not stop:
             try:
                 while not stop:
-                    rounds = 1 - rounds
+                    rounds = int(rounds)
             except BaseException:  # noqa: BLE001, S112 - on purpose
                 continue
 
