@@ -12,7 +12,8 @@ from pytest_keyconform.engine.threads.turns import Ended, running
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pytest_keyconform.engine.threads.turns import Controlled, Turns
+    from pytest_keyconform.engine.threads.standing import Controlled
+    from pytest_keyconform.engine.threads.turns import Turns
 
 FOREVER = -1  # the time-out of who says nothing
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Scheduler
-    from pytest_keyconform.engine.threads.turns import Controlled, Turns
+    from pytest_keyconform.engine.threads.standing import Controlled
+    from pytest_keyconform.engine.threads.turns import Turns
     from pytest_keyconform.workload import Step, Workload
 
 ENDINGS = {"deadlock": Ending.DEADLOCK, "livelock": Ending.LIVELOCK}

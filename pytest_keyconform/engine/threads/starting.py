@@ -6,7 +6,8 @@ import _thread
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_keyconform.engine.threads.turns import AllDone, Controlled, Turns, running
+from pytest_keyconform.engine.threads.standing import AllDone, Controlled
+from pytest_keyconform.engine.threads.turns import Turns, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 from pytest_keyconform.engine.threads import starting
 from pytest_keyconform.engine.threads.patching import controlled
+from pytest_keyconform.engine.threads.standing import AllDone
 from pytest_keyconform.engine.threads.tracing import tracer
-from pytest_keyconform.engine.threads.turns import MAIN, AllDone, Turns, running
+from pytest_keyconform.engine.threads.turns import MAIN, Turns, running
 from pytest_keyconform.engine.threads.visible import Scope
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Chooser
-    from pytest_keyconform.engine.threads.turns import Controlled
+    from pytest_keyconform.engine.threads.standing import Controlled
 
 MAX_POINTS = 20_000  # of one execution: far beyond any workload
 

@@ -139,7 +139,7 @@ def test_a_client_that_swallows_its_end_is_named():
         while not stop:
             try:
                 while not stop:
-                    rounds = int(rounds)
+                    rounds = sum((rounds, 0)) if rounds else int(bool(stop))
             except BaseException:  # noqa: BLE001, S112 - on purpose
                 continue
 
