@@ -151,6 +151,11 @@ class Operation:
         return self.returned is None
 
     @property
+    def undeclared(self) -> bool:
+        """Whether it raised what nobody agreed to."""
+        return isinstance(self.response, Raised) and not self.response.typed
+
+    @property
     def value(self) -> object:
         """What was answered; None also where nothing was."""
         return self.response.value if isinstance(self.response, Answered) else None

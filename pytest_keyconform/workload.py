@@ -69,8 +69,9 @@ class Given:
 class Step:
     """One step of a program: an operation to call, or one of the harness' own.
 
-    Those are ``advance``, seconds to let pass, and ``restart``: the manager is closed and another one opened on the
-    same storage.
+    Those are ``advance``, seconds to let pass, ``restart``: the manager is closed and another one opened on the same
+    storage, and ``crash``: likewise, but it is killed. An operation with the argument ``kill`` is killed as it touches
+    the store for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable.

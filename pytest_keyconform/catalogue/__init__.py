@@ -10,7 +10,7 @@ from pytest_keyconform.catalogue.invariant import Invariant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIVE")
+FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIVE", "DUR")
 MODULES: Final = (
     "acquire",
     "rotation",
@@ -34,6 +34,7 @@ MODULES: Final = (
     "liveness",
     "livelock",
     "cancelling",
+    "durability",
 )
 
 

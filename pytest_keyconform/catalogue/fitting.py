@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Given, Step, Workload
 
-SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "pool"})
-ALWAYS = frozenset({"open", "advance", "restart"})
+SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "kill", "pool"})
+ALWAYS = frozenset({"open", "advance", "crash", "restart"})
 
 
 @dataclass(frozen=True, slots=True)

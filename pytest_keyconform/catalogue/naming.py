@@ -13,7 +13,6 @@ from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
 from pytest_keyconform.catalogue.standing import ENTRY_POINTS, ONE, hurt, misstated, served_though
 from pytest_keyconform.catalogue.steps import acquire, record, release, step, usage, views
 from pytest_keyconform.catalogue.unknown import configured, is_unknown
-from pytest_keyconform.model.key_manager import undeclared
 from pytest_keyconform.model.names import entry, known
 from pytest_keyconform.model.state import Tri
 from pytest_keyconform.operation import Invocation, Ref
@@ -203,7 +202,7 @@ class NoName(Invariant):
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse an accident, an answer that the default model does not explain, and traces beyond that model."""
         operation = moment.operation
-        if undeclared(operation):
+        if operation.undeclared:
             kind = getattr(operation.response, "kind", "")
             return moment.refusal("the default model, or a typed error", f"{moment.name} raises {kind}")
         if operation.get("bad"):

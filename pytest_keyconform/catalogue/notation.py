@@ -44,6 +44,8 @@ from pytest_keyconform.workload import Given, Limits
 _OPERATIONS = {
     "open": (),
     "close": (),
+    "crash": (),
+    "restart": (),
     "acquire": ("model", "pool"),
     "release": ("lease",),
     "next_key": ("pool",),

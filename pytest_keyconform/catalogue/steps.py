@@ -131,3 +131,8 @@ def views(given: Given, *, pool: str = "regular") -> tuple[Step, ...]:
 def restart() -> Step:
     """Close the manager and open another one on the same storage."""
     return step("restart")
+
+
+def crash() -> Step:
+    """Kill the instance, and open another one on the same storage."""
+    return step("crash")

@@ -22,7 +22,6 @@ from pytest_keyconform.catalogue.standing import (
     wrong_validity,
 )
 from pytest_keyconform.catalogue.steps import POOLS, acquire, fail, random_key, record, usage, views
-from pytest_keyconform.model.key_manager import undeclared
 from pytest_keyconform.model.names import known
 from pytest_keyconform.model.state import Tri
 from pytest_keyconform.operation import Answered, Raised, Ref
@@ -152,7 +151,7 @@ class UnknownModelServed(Invariant):
         """Refuse what the declared policy does not answer for an unknown model."""
         if moment.name not in (*ENTRY_POINTS, "fail") or not is_unknown(moment):
             return None
-        if undeclared(moment.operation):
+        if moment.operation.undeclared:
             kind = getattr(moment.operation.response, "kind", "")
             expected = f"what unknown_model = {self.policies.unknown_model!r} declares"
             return moment.refusal(expected, f"{moment.name} of an unknown model raises {kind}")

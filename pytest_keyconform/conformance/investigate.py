@@ -119,6 +119,8 @@ class Examiner:
             broken = self._explore(rule, workload, runner, state, budget)
             if broken is not None:
                 return self._violates(rule, workload, runner, broken, state)
+        if not state.executions and state.unjudged:
+            return Inconclusive(why=state.unjudged[0].why)
         if not state.executions:
             return _lacking(state.misfits)
         return self._generated(rule, state) or self._settled(rule, state, overlapping=parallel > 0)
@@ -133,7 +135,7 @@ class Examiner:
                 continue
             runners = self.backend.fitting(fitted, rule.engines, overlap=rule.overlap)
             if not runners:
-                state.misfits.append(Misfit("", f"no engine that runs {fitted.name} can run this backend"))
+                state.unjudged.append(Unjudged(f"no engine can run its workload {fitted.name} on this backend"))
             planned += [(fitted, runner) for runner in runners]
         return planned
 

@@ -54,7 +54,7 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
     if history.ending is Ending.UNOPENED and first is not None and "open" not in rule.subject:
         return Unjudged(f"the manager could not be opened on the pool of this rule: it {answer(first)}")
     for operation in history.operations:
-        if operation.pending:
+        if operation.pending and operation.get("kill") is None:
             why = "; ".join(map(str, history.blocked)) or str(operation.invocation)
             return Unjudged(f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01")
         if operation.name != "open" and not rule.unhindered and accident(operation, rule.policies):

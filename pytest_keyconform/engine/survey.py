@@ -13,6 +13,7 @@ from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock, NeedsRealLoop
 from pytest_keyconform.engine.sequential import drive
+from pytest_keyconform.engine.simulated.runner import SimulatedRunner
 from pytest_keyconform.engine.storage import lent
 from pytest_keyconform.engine.tasks import TaskRunner
 from pytest_keyconform.engine.threads.runner import ThreadRunner
@@ -90,19 +91,24 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
         else:
             clock.reset()
             leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
-            runners: list[Runner]
-            world: AbstractContextManager[object] = contextlib.nullcontext()
-            if claims.is_async:
-                runners = [TaskRunner(target, clock, seed=seed, leased=leased)]
-            else:
-                world = threads = ThreadWorld(clock, target.modules)
-                runners = [
-                    ThreadRunner(target, clock, seed=seed, leased=leased, world=threads, preempt=preempt)
-                    for preempt in (False, True)
-                ]
-            return Backend(claims, {runner.name: runner for runner in runners}, world)
+            return _backend(target, clock, claims, seed=seed, leased=leased)
     message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
     raise TargetError(message)
+
+
+def _backend(target: Target, clock: VirtualClock, claims: Claims, *, seed: int, leased: bool) -> Backend:
+    world = ThreadWorld(clock, target.modules)
+    runners: list[Runner] = [TaskRunner(target, clock, seed=seed, leased=leased)]
+    if not claims.is_async:
+        runners = [
+            ThreadRunner(target, clock, seed=seed, leased=leased, world=world, preempt=preempt)
+            for preempt in (False, True)
+        ]
+    if target.policies.durability != "none":
+        simulated = SimulatedRunner(target, clock, seed=seed, world=world, is_async=claims.is_async, leased=leased)
+        runners += [simulated] if simulated.controls() else []
+    needed = not claims.is_async or target.policies.durability != "none"
+    return Backend(claims, {runner.name: runner for runner in runners}, world if needed else contextlib.nullcontext())
 
 
 def _on_loop(clock: VirtualClock) -> Run:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_keyconform.model import names, windows
 from pytest_keyconform.model.outcome import outcome_of
 from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri, total
-from pytest_keyconform.operation import Answered, Operation, Raised, Skipped
+from pytest_keyconform.operation import Answered, Operation, Skipped
 from pytest_keyconform.workload import Limits
 
 if TYPE_CHECKING:
@@ -236,6 +236,10 @@ class Oracle:
     def _restart(self, state: State, _operation: Operation) -> State:
         return state.restarted()
 
+    def _crash(self, state: State, operation: Operation) -> State:
+        lasting = self.policies.durability
+        return state.restarted().forgetful(operation.at - lasting if isinstance(lasting, float) else operation.at)
+
     # -- parts of the effects --------------------------------------------------------------------------------
 
     def _cell(self, operation: Operation) -> tuple[str, str, tuple[str, str, str]]:
@@ -294,8 +298,3 @@ class Oracle:
         if self.struck(state, at, now) is not Tri.NO:  # a late success may or may not bring a struck-out key back
             strikes[at] = replace(gone, count=Bounds(0, gone.count.high))
         return replace(state, strikes=strikes)
-
-
-def undeclared(operation: Operation) -> bool:
-    """Tell whether a call raised what nobody agreed to."""
-    return isinstance(operation.response, Raised) and not operation.response.typed

@@ -244,6 +244,13 @@ class State:
         held = {at: Bounds(0, count.high) for at, count in self.held.items()}
         return state.but(held=held).with_marks_doubted(lambda _cell: True)
 
+    def forgetful(self, since: float) -> State:
+        """Answer the same state with what was spent after an instant perhaps forgotten."""
+        spent = {
+            cell: tuple(row if row.at <= since else row.unsure() for row in rows) for cell, rows in self.spent.items()
+        }
+        return self.but(spent=spent)
+
     def with_marks_doubted(self, which: Callable[[Cell], bool]) -> State:
         """Answer the same state with these marks perhaps lifted."""
         return self.but(

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.engine.clock import real_perf_counter
 from pytest_keyconform.engine.program import Program
+from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.simulated.instances import Instance, Store
 from pytest_keyconform.engine.simulated.sqlite import Crashed, controlled
 from pytest_keyconform.engine.threads.runner import ENDINGS, blocked_in
 from pytest_keyconform.engine.threads.turns import Ended
 from pytest_keyconform.engine.threads.world import MAX_POINTS, ThreadWorld
+from pytest_keyconform.engine.watchdog import Watchdog
 from pytest_keyconform.execution import Execution
 from pytest_keyconform.history import Ending
 from pytest_keyconform.operation import Answered, Invocation, Phase
-from pytest_keyconform.workload import Step
+from pytest_keyconform.workload import Given, Step, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Scheduler
-    from pytest_keyconform.workload import Workload
 
+PROBE = 5.0  # seconds of real time that opening it twice may take
 OPEN = Step(invocation=Invocation("open"))
 
 
@@ -56,6 +58,19 @@ class SimulatedRunner:
         self._is_async = is_async
         self._leased = leased
         self.commands = 0  # that were issued in the last execution
+
+    def controls(self) -> bool:
+        """Tell whether the backend's store is one whose commands are choice points: found out by opening it twice."""
+        scheduler = Bounded(last=0)
+        scheduler.begin()
+        try:
+            with Watchdog(PROBE):
+                execution = self.run(Workload(name="probe", given=Given(), apart=True), scheduler)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException:  # noqa: BLE001 - whatever it is, such a backend is left to real processes
+            return False
+        return self.commands > 0 and execution.history.ending is Ending.FINISHED
 
     def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
         """Run one execution."""

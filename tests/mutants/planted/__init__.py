@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from planted import (
     acquire,
+    durability,
     exhaustion,
     failures,
     formats,
@@ -33,5 +34,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *vertex.MUTANTS,
     *formats.MUTANTS,
     *liveness.MUTANTS,
+    *durability.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

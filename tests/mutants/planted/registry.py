@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from managers.rich import RichManager
+from managers.stored import AsyncSqliteManager, SqliteManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ class Mutant:
 
     id: str
     name: str
-    base: Literal["rich", "poor"]
+    base: Literal["rich", "poor", "sqlite", "async-sqlite"]
     factory: Callable[..., object]
     note: str
 
@@ -29,5 +30,6 @@ class Mutant:
 
 def planted(id, factory):
     """Answer the mutant of a class: its base is that of the class, its note the first line of the docstring."""
-    base = "rich" if issubclass(factory, RichManager) else "poor"
+    bases = {RichManager: "rich", AsyncSqliteManager: "async-sqlite", SqliteManager: "sqlite"}
+    base = next((base for kind, base in bases.items() if issubclass(factory, kind)), "poor")
     return Mutant(id, factory.__name__, base, factory, factory.__doc__.strip().splitlines()[0])

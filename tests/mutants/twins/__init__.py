@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from managers.poor import PoorManager
 from managers.rich import RichManager
+from managers.stored import AsyncSqliteManager, SqliteManager
 
-from twins import choosing, declared, leases, recovering, shapes, waiting, wrapped
+from twins import choosing, declared, leases, recovering, shapes, stored, waiting, wrapped
 
 TWINS = (
     RichManager,
@@ -55,11 +56,12 @@ TWINS = (
     wrapped.from_coroutine,
     wrapped.from_context,
     wrapped.from_async_context,
+    SqliteManager,
+    AsyncSqliteManager,
+    stored.WritesBehind,
+    stored.InOneTransaction,
 )
 """Every twin: a class or function that is a factory."""
-
-SYNCHRONOUS = (shapes.ThreadSafe, shapes.VersionOne)
-"""Those with plain methods, which threads may call at once."""
 
 INTERLEAVED = (
     RichManager,
