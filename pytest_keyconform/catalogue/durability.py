@@ -70,7 +70,7 @@ class SurvivesRestart(_Kept):
 
     id = "DUR01"
     audits = ("000-13", "000-32")
-    engines = (*IN_PROCESS, "processes")
+    engines = (*IN_PROCESS, *APART)
     subject = ("record", "restart")
     CONFORMING = (
         'record(lease=key-1, tokens=5) -> True\nrestart()\nusage(key=key-1) -> {"rpm": 1, "tpm": 5}',

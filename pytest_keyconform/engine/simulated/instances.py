@@ -115,8 +115,7 @@ class Instance:
 
     def begin(self, command: str) -> None:  # noqa: ARG002 - told, and not needed
         """Stand before a store command: another instance may come first, or this one may die here."""
-        if self.dead:
-            raise Crashed
+        self.check()
         self._store.turns.point()
         if self.dies_at is not None:
             self.dies_at -= 1
@@ -124,6 +123,11 @@ class Instance:
                 self.kill()
                 raise Crashed
         self._store.issued += 1
+
+    def check(self) -> None:
+        """Raise `Crashed` where it is dead."""
+        if self.dead:
+            raise Crashed
 
     def wait(self, seconds: float) -> bool:
         """Give the turn away until another instance has issued a command; False: ``seconds`` are over."""

@@ -83,7 +83,7 @@ class SimulatedRunner:
         ):
             store = Store(turns)
             with controlled(store.current):
-                with suppress(Ended, Crashed):
+                with suppress(Ended):
                     self._all(program, store)
                 program.stop()
             blocked = blocked_in(program, turns)

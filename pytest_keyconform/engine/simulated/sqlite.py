@@ -14,6 +14,8 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from pytest_keyconform.engine.threads.turns import Ended
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -26,7 +28,7 @@ _POSITIONAL = ("detect_types", "isolation_level", "check_same_thread", "factory"
 _real_connect = sqlite3.connect
 
 
-class Crashed(BaseException):
+class Crashed(Ended):
     """The instance is dead: what it still does reaches no store. No Exception: a backend must not handle it."""
 
 
@@ -35,6 +37,9 @@ class Commands(Protocol):
 
     def begin(self, command: str) -> None:
         """Be told that a command comes next: a choice point. Raises `Crashed` where the instance dies here."""
+
+    def check(self) -> None:
+        """Raise `Crashed` where the instance is dead."""
 
     def wait(self, seconds: float) -> bool:
         """Give the turn away until another instance has issued a command; False: ``seconds`` are over."""
@@ -99,6 +104,7 @@ class _Connection:
     in_transaction: bool
 
     def cursor(self, factory: type[sqlite3.Cursor] = sqlite3.Cursor) -> Any:  # noqa: ANN401 - sqlite3's own
+        self.waiting.commands.check()
         return super().cursor(_mixed(_Cursor, factory))  # type: ignore[misc] # the class it is mixed into has it
 
     def execute(self, sql: str, *arguments: object) -> Any:  # noqa: ANN401 - sqlite3's own
@@ -111,10 +117,12 @@ class _Connection:
         return self.cursor().executescript(sql)
 
     def commit(self) -> None:
+        self.waiting.commands.check()
         if self.in_transaction:
             self.waiting.issue("COMMIT", super().commit)  # type: ignore[misc] # the class it is mixed into has it
 
     def rollback(self) -> None:
+        self.waiting.commands.check()
         if self.in_transaction:
             self.waiting.issue("ROLLBACK", super().rollback)  # type: ignore[misc] # likewise
 

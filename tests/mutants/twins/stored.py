@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 from managers.stored import SqliteManager
 
 
 class WritesBehind(SqliteManager):
-    """Reports are written within the two seconds that are declared, by the next call that comes later."""
+    """Reports are written by a timer, within the two seconds that are declared."""
 
     policies = SqliteManager.policies.model_copy(update={"durability": 2.0, "shared": False})
 
     def __init__(self, pool):
         super().__init__(pool)
-        self._waiting, self._since = [], 0.0
+        self._waiting, self._timer = [], None
 
     def close(self):
+        if self._timer is not None:
+            self._timer.cancel()
         self._flush()
         super().close()
 
     def _flush(self):
-        for each in self._waiting:
-            super()._add(each)
-        self._waiting.clear()
+        with self._lock:
+            self._timer = None
+            for each in self._waiting:
+                super()._add(each)
+            self._waiting.clear()
 
     def _add(self, cell):
-        if self._waiting and time.monotonic() - self._since > 1:
-            self._flush()
-        self._since = time.monotonic() if not self._waiting else self._since
         self._waiting.append(cell)
+        if self._timer is None:
+            self._timer = threading.Timer(1, self._flush)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _used(self, cell):
         self._flush()
