@@ -139,7 +139,7 @@ class SurvivesKill(_Kept):
             ("many", (*first * 4, *second, *pause, crash())),
         ):
             yield Workload(name=name, given=given, clients=(client,), finale=reads, apart=True)
-        for at in range(DEEPEST):
+        for at in range(2 if pause else DEEPEST):
             killed = tuple(_killed(step, at) if step.name == "record" else step for step in second)
             client = (*first, *pause, *killed, *self.reporting("c", tokens=100), *pause, crash())
             yield Workload(name=f"within-{at}", given=given, clients=(client,), finale=reads, apart=True)
@@ -190,6 +190,7 @@ class ProcessesShare(_Kept):
             ("two-each", (), (first * 2, second * 2)),
             ("three", (), (first, second, self.reporting("c", tokens=100))),
             ("two-keys", (), (first, third)),
+            ("many", (), (first * 10, second * 10, self.reporting("c", tokens=100) * 10)),
         ):
             yield Workload(name=name, given=given, setup=setup, clients=clients, finale=reads, apart=True)
         if self.policies.staleness is None and self.policies.tenure == "rotation":

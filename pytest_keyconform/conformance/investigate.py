@@ -143,7 +143,8 @@ class Examiner:
         self, rule: Invariant, workload: Workload, runner: Runner, state: Investigation, budget: int
     ) -> Found | None:
         parallel = len(workload.clients) > 1 or workload.apart
-        budget = max(1, budget // runner.cost) if parallel or not runner.repeatable else 1
+        slow = not runner.repeatable and any(step.name == "advance" for _, _, step in workload.steps())
+        budget = max(1, budget // runner.cost) if (parallel or not runner.repeatable) and not slow else 1
         exploration = explore(runner, workload, self._search(runner), judge_of(rule), budget=budget)
         state.add(exploration, runner, exhausting=parallel)
         return exploration.found

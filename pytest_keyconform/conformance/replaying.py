@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.catalogue.fitting import Misfit, fit
-from pytest_keyconform.conformance.confirming import IN_REAL_TIME
+from pytest_keyconform.conformance.confirming import IN_REAL_TIME, TRIES
 from pytest_keyconform.conformance.judging import judge_of
-from pytest_keyconform.engine.explore import Unjudged
+from pytest_keyconform.engine.explore import Judgement, Unjudged
 from pytest_keyconform.engine.shrink import again
 from pytest_keyconform.errors import TokenError
 from pytest_keyconform.machines import pool_given
-from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, Verdict, Violates
+from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, Verdict, Violates, Violation
 from pytest_keyconform.workload import Workload
 
 if TYPE_CHECKING:
     from pytest_keyconform.catalogue.invariant import Invariant
     from pytest_keyconform.conformance.investigate import Examiner
     from pytest_keyconform.conformance.tokens import Token
+    from pytest_keyconform.engine.explore import Judge, Runner
+    from pytest_keyconform.execution import Execution
 
 
 def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict:
@@ -31,9 +33,8 @@ def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict
         raise TokenError(message)
     rule = kind(examiner.policies, examiner.backend.claims)
     program = _program(examiner, rule, token)
-    execution = again(runner, program, token.schedule)
-    evidence = Evidence(engines=(runner.name,), executions=1, seconds=0.0)
-    judgement = judge_of(rule)(execution.history)
+    execution, judgement, ran = _run(runner, program, token, judge_of(rule))
+    evidence = Evidence(engines=(runner.name,), executions=ran, seconds=0.0)
     if judgement is None:
         return Conforms(evidence=evidence)
     if isinstance(judgement, Unjudged):
@@ -47,6 +48,17 @@ def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict
         note=None if runner.repeatable else IN_REAL_TIME,
     )
     return Violates(counterexample=found, evidence=evidence)
+
+
+def _run(runner: Runner, program: Workload, token: Token, judge: Judge) -> tuple[Execution, Judgement, int]:
+    """Run the schedule, some times over where an engine cannot repeat it, until the judge objects."""
+    tries = 1 if runner.repeatable else TRIES
+    for ran in range(1, tries + 1):
+        execution = again(runner, program, token.schedule)
+        judgement = judge(execution.history)
+        if isinstance(judgement, Violation) or ran == tries:
+            break
+    return execution, judgement, ran
 
 
 def _program(examiner: Examiner, rule: Invariant, token: Token) -> Workload:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,6 +13,7 @@ from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock, NeedsRealLoop
+from pytest_keyconform.engine.processes.runner import ProcessRunner
 from pytest_keyconform.engine.sequential import drive
 from pytest_keyconform.engine.simulated.runner import SimulatedRunner
 from pytest_keyconform.engine.storage import lent
@@ -60,7 +62,11 @@ class Backend:
         """
         allowed = {name: runner for name, runner in self.runners.items() if name in engines}
         if workload.apart:
-            return tuple(allowed[name] for name in APART if name in allowed)
+            found = tuple(allowed[name] for name in APART if name in allowed)
+            pausing = any(
+                step.name == "advance" for _, _, step in workload.steps()
+            )  # in real processes it takes its time
+            return found[:1] if pausing else found
         order = OVERLAPPING if overlap and len(workload.clients) > 1 else TOGETHER
         return tuple(allowed[name] for name in order if name in allowed)[:1]
 
@@ -107,6 +113,7 @@ def _backend(target: Target, clock: VirtualClock, claims: Claims, *, seed: int, 
     if target.policies.durability != "none":
         simulated = SimulatedRunner(target, clock, seed=seed, world=world, is_async=claims.is_async, leased=leased)
         runners += [simulated] if simulated.controls() else []
+        runners += [ProcessRunner(target, seed=seed)] if hasattr(os, "fork") else []
     needed = not claims.is_async or target.policies.durability != "none"
     return Backend(claims, {runner.name: runner for runner in runners}, world if needed else contextlib.nullcontext())
 

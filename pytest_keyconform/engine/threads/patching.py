@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import _thread
 import concurrent.futures.thread
+import importlib
 import logging
+import os
 import queue
 import threading
 from contextlib import ExitStack, contextmanager
@@ -15,12 +17,14 @@ from pytest_keyconform.engine.clock import real_monotonic
 from pytest_keyconform.engine.rebinding import Rebinder
 from pytest_keyconform.engine.threads import starting
 from pytest_keyconform.engine.threads.primitives import ControlledLock, ControlledRLock, made_lock, made_rlock
-from pytest_keyconform.engine.threads.turns import running
+from pytest_keyconform.engine.threads.turns import AnotherStep, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
+fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
+_real_flock: Final = None if fcntl is None else fcntl.flock
 _RealLock: Final = type(_thread.allocate_lock())
 _RealRLock: Final = type(_thread.RLock())
 _MADE_OF_LOCKS: Final = ("threading", "queue", "concurrent.futures.thread", "concurrent.futures._base")
@@ -69,6 +73,8 @@ def controlled(modules: Iterable[ModuleType]) -> Iterator[None]:
         put(threading, "_time", _monotonic)
         put(queue, "time", _monotonic)
         put(concurrent.futures._base, "time", SimpleNamespace(monotonic=_monotonic))  # noqa: SLF001 - where it is kept
+        if fcntl is not None:
+            put(fcntl, "flock", _flock)
         put(threading.Thread, "start", starting.start)
         put(threading.Thread, "join", starting.join)
         put(threading.Thread, "is_alive", starting.is_alive)
@@ -83,6 +89,18 @@ def controlled(modules: Iterable[ModuleType]) -> Iterator[None]:
 
 
 _RealSimpleQueue: Final = queue.SimpleQueue
+
+
+def _flock(descriptor: Any, operation: int) -> None:  # noqa: ANN401 - a file or its number
+    """Stand for `fcntl.flock`: who would wait in the kernel gives its turn away, and tries again."""
+    while running and running[-1].mine() and not operation & fcntl.LOCK_NB and not operation & fcntl.LOCK_UN:
+        try:
+            _real_flock(descriptor, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            running[-1].wait(AnotherStep(running[-1]))
+        else:
+            return
+    _real_flock(descriptor, operation)
 
 
 def _monotonic() -> float:

@@ -252,6 +252,22 @@ class Turns:
                 self.order.remove(thread)
 
 
+class AnotherStep:
+    """Waits until another thread has made a step: for what only a further attempt can tell."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._since = turns.points + 1
+
+    def open_to(self, number: int) -> bool:  # noqa: ARG002 - as asked of what is awaited
+        """Tell whether there was one."""
+        return self._turns.points > self._since
+
+    def told(self) -> str:
+        """Say what it is."""
+        return "a file lock"
+
+
 def _closed() -> _thread.LockType:
     gate = _allocate_lock()
     gate.acquire()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+from contextlib import contextmanager, nullcontext
+
+from managers.filed import FileManager
 from managers.stored import ADD, READ, AsyncSqliteManager, SqliteManager
 
 from planted.registry import planted
@@ -112,7 +117,50 @@ class UpgradesItsLock(AsyncSqliteManager):
             super()._add(cell)
 
 
+class KeptByTheClass(FileManager):
+    """Counts are kept by the class, so that they last as long as the process."""
+
+    counts = {}
+
+    def _read(self):
+        return self.counts.setdefault(str(self._path), {})
+
+    def _write(self, counts):
+        self.counts[str(self._path)] = counts
+
+
+class WritesOver(FileManager):
+    """The file is written over instead of replaced."""
+
+    def _write(self, counts):
+        with self._path.open("w") as file:
+            json.dump(counts, file)
+
+
+class LocksNothing(FileManager):
+    """Two processes may read the same counts, and the one that writes last wins."""
+
+    def _alone(self):
+        return nullcontext()
+
+
+class TakesTheLockOrElse(FileManager):
+    """A lock that another process holds is an error."""
+
+    @contextmanager
+    def _alone(self):
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+
 MUTANTS = (
+    planted("DUR01", KeptByTheClass),
+    planted("DUR02", WritesOver),
+    planted("DUR03", LocksNothing),
+    planted("DUR04", TakesTheLockOrElse),
     planted("DUR01", KeptInMemory),
     planted("DUR01", LoadedOnTop),
     planted("DUR02", CommittedWhenClosed),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from managers.filed import FileManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
 
@@ -18,7 +19,7 @@ class Mutant:
 
     id: str
     name: str
-    base: Literal["rich", "poor", "sqlite", "async-sqlite"]
+    base: Literal["rich", "poor", "sqlite", "async-sqlite", "file"]
     factory: Callable[..., object]
     note: str
 
@@ -30,6 +31,6 @@ class Mutant:
 
 def planted(id, factory):
     """Answer the mutant of a class: its base is that of the class, its note the first line of the docstring."""
-    bases = {RichManager: "rich", AsyncSqliteManager: "async-sqlite", SqliteManager: "sqlite"}
+    bases = {RichManager: "rich", AsyncSqliteManager: "async-sqlite", SqliteManager: "sqlite", FileManager: "file"}
     base = next((base for kind, base in bases.items() if issubclass(factory, kind)), "poor")
     return Mutant(id, factory.__name__, base, factory, factory.__doc__.strip().splitlines()[0])

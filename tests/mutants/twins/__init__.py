@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from managers.filed import FileManager
 from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
@@ -58,6 +59,7 @@ TWINS = (
     wrapped.from_async_context,
     SqliteManager,
     AsyncSqliteManager,
+    FileManager,
     stored.WritesBehind,
     stored.InOneTransaction,
 )

@@ -1,0 +1,162 @@
+"""The engine of real processes: each client a process with an instance of its own, over one storage."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.engine.clock import real_monotonic, real_perf_counter
+from pytest_keyconform.engine.processes.pool import ANSWERING, Process, Zygote
+from pytest_keyconform.engine.processes.worker import Begin, Do
+from pytest_keyconform.engine.storage import lent
+from pytest_keyconform.execution import Execution
+from pytest_keyconform.history import Ending, History
+from pytest_keyconform.operation import Answered, Invocation, Operation, Phase
+from pytest_keyconform.workload import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_keyconform.adapters.resolve import Target
+    from pytest_keyconform.engine.search import Scheduler
+    from pytest_keyconform.workload import Workload
+
+OPEN, CLOSE, CRASH = (Step(invocation=Invocation(name)) for name in ("open", "close", "crash"))
+
+
+class ProcessRunner:
+    """Runs workloads whose clients are ``apart``, as the operating system schedules them; a history is evidence."""
+
+    name = "processes"
+    repeatable = False
+    cost = 20
+
+    def __init__(self, target: Target, *, seed: int) -> None:
+        """Judge a target; no process is started before the first execution."""
+        self._zygote = Zygote(target)
+        self._target = target
+        self._seed = seed
+
+    def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:  # noqa: ARG002 - the history tells it all
+        """Run one execution; raises `Unforked` where no process can be started."""
+        started = real_perf_counter()
+        with lent(self._target) as storage:
+            if storage is None:
+                message = f"{self._target.text} declares no durability: processes have nothing to share"
+                raise ValueError(message)
+            begin = Begin(workload.given, storage, real_monotonic(), self._seed)
+            script = _Script(self._zygote, begin)
+            script.run([script.client(workload.setup, client=0, phase=Phase.SETUP)])
+            script.run(
+                [
+                    script.client(steps, client=number, phase=Phase.PARALLEL)
+                    for number, steps in enumerate(workload.clients, start=1)
+                ]
+            )
+            script.run([script.client(workload.finale, client=0, phase=Phase.FINALE)])
+        return Execution(
+            workload=workload,
+            schedule=scheduler.schedule(),
+            history=History(given=workload.given, operations=ranked(script.operations), ending=Ending.FINISHED),
+            seconds=real_perf_counter() - started,
+        )
+
+
+class _Script:
+    """What the processes of one execution do, and the operations so far."""
+
+    def __init__(self, zygote: Zygote, begin: Begin) -> None:
+        self._zygote = zygote
+        self._begin = begin
+        self.operations: list[Operation] = []
+
+    def run(self, clients: list[Generator[tuple[Process, Do], Operation | None, None]]) -> None:
+        """Run clients at once, until all have ended. Their first calls are sent together."""
+        waiting = {client: next(client) for client in clients}
+        sent: dict[Process, tuple[Generator[tuple[Process, Do], Operation | None, None], Do, float]] = {}
+        try:
+            while waiting or sent:
+                for client, (process, asked) in waiting.items():
+                    sent[process] = (client, asked, real_monotonic())
+                    with suppress(OSError):  # it is gone: the reading says so
+                        process.connection.send(asked)
+                waiting = {}
+                for process in self._answered(list(sent)):
+                    client, asked, at = sent.pop(process)
+                    operation = self._received(process, asked, at)
+                    with suppress(StopIteration):
+                        waiting[client] = client.send(operation)
+        finally:
+            for client in clients:
+                client.close()
+
+    def _answered(self, processes: list[Process]) -> list[Process]:
+        by_connection = {process.connection: process for process in processes}
+        ready = wait(list(by_connection), timeout=ANSWERING)
+        return [by_connection[one] for one in ready if one in by_connection] if ready else processes
+
+    def _received(self, process: Process, asked: Do, at: float) -> Operation | None:
+        """Answer the operation, None where the process ended or did not answer in time: it stays pending."""
+        with suppress(OSError, EOFError):
+            if process.connection.poll(0):
+                operation: Operation = process.connection.recv()
+                if asked.step.name not in ("advance", "close"):
+                    self.operations.append(operation)
+                return operation
+        now = at - self._begin.began
+        self.operations.append(
+            Operation(
+                invocation=asked.step.invocation,
+                response=None,
+                called=round(at * 1e9),
+                returned=None,
+                at=now,
+                until=None,
+                client=asked.client,
+                phase=asked.phase,
+            )
+        )
+        return None
+
+    def client(
+        self, steps: tuple[Step, ...], *, client: int, phase: Phase
+    ) -> Generator[tuple[Process, Do], Operation | None, None]:
+        """Yield what is asked of which process, and take its answer; one that is gone is followed by another."""
+        process = self._started()
+        try:
+            opened = yield process, Do(OPEN, client, phase)
+            for step in steps:
+                if opened is None or not isinstance(opened.response, Answered):
+                    return
+                if step.name != "crash":
+                    answered = yield process, Do(step, client, phase)
+                    if answered is not None:
+                        continue
+                process.kill()
+                process = self._started()
+                opened = yield process, Do(CRASH, client, phase)
+            if opened is not None and isinstance(opened.response, Answered):
+                yield process, Do(CLOSE, client, phase)
+        finally:
+            process.kill()
+
+    def _started(self) -> Process:
+        process = self._zygote.fork()
+        process.begin(self._begin)
+        return process
+
+
+def ranked(operations: list[Operation]) -> tuple[Operation, ...]:
+    """Answer the operations in the order of their calls, their stamps as places in the one order of all of them."""
+    stamps = sorted(
+        [(one.called, 0, place) for place, one in enumerate(operations)]
+        + [(one.returned, 1, place) for place, one in enumerate(operations) if one.returned is not None]
+    )
+    places = {(kind, place): rank for rank, (_, kind, place) in enumerate(stamps, start=1)}
+    told = [
+        replace(one, called=places[0, place], returned=None if one.returned is None else places[1, place])
+        for place, one in enumerate(operations)
+    ]
+    return tuple(sorted(told, key=lambda one: one.called))
