@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_keyconform.engine.clock import real_monotonic, real_perf_counter
 from pytest_keyconform.engine.processes.pool import ANSWERING, Process, Zygote
@@ -17,12 +17,16 @@ from pytest_keyconform.operation import Answered, Invocation, Operation, Phase
 from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.search import Scheduler
     from pytest_keyconform.workload import Workload
 
+    Client: TypeAlias = Generator[tuple[Process, Do], bool, None]
+
+TOGETHER = 0.003  # seconds from the last opening to the first calls, in which every process is told of them
+OPENING = ("open", "crash", "restart")
 OPEN, CLOSE, CRASH = (Step(invocation=Invocation(name)) for name in ("open", "close", "crash"))
 
 
@@ -64,6 +68,21 @@ class ProcessRunner:
         )
 
 
+def _batches(steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    """Yield the steps, those together that need nobody between them: so they follow each other without a pause."""
+    batch: list[Step] = []
+    for step in steps:
+        if step.name in ("crash", "restart", "advance") or step.invocation.get("kill") is not None:
+            if batch:
+                yield tuple(batch)
+            batch = []
+            yield (CRASH,) if step.name == "crash" else (step,)
+        else:
+            batch.append(step)
+    if batch:
+        yield tuple(batch)
+
+
 class _Script:
     """What the processes of one execution do, and the operations so far."""
 
@@ -72,22 +91,25 @@ class _Script:
         self._begin = begin
         self.operations: list[Operation] = []
 
-    def run(self, clients: list[Generator[tuple[Process, Do], Operation | None, None]]) -> None:
-        """Run clients at once, until all have ended. Their first calls are sent together."""
+    def run(self, clients: list[Client]) -> None:
+        """Run clients at once, until all have ended; what comes after the opening begins once all are open."""
         waiting = {client: next(client) for client in clients}
-        sent: dict[Process, tuple[Generator[tuple[Process, Do], Operation | None, None], Do, float]] = {}
+        sent: dict[Process, tuple[Client, Do, float]] = {}
+        opening, start = True, 0.0
         try:
             while waiting or sent:
-                for client, (process, asked) in waiting.items():
-                    sent[process] = (client, asked, real_monotonic())
-                    with suppress(OSError):  # it is gone: the reading says so
-                        process.connection.send(asked)
-                waiting = {}
+                if not (opening and sent):
+                    for client, (process, asked) in waiting.items():
+                        sent[process] = (client, asked, real_monotonic())
+                        with suppress(OSError):  # it is gone: the reading says so
+                            process.connection.send(replace(asked, start=start))
+                    waiting = {}
                 for process in self._answered(list(sent)):
                     client, asked, at = sent.pop(process)
-                    operation = self._received(process, asked, at)
                     with suppress(StopIteration):
-                        waiting[client] = client.send(operation)
+                        waiting[client] = client.send(self._received(process, asked, at))
+                if opening and not sent:
+                    opening, start = False, real_monotonic() + TOGETHER if len(clients) > 1 else 0.0
         finally:
             for client in clients:
                 client.close()
@@ -95,50 +117,49 @@ class _Script:
     def _answered(self, processes: list[Process]) -> list[Process]:
         by_connection = {process.connection: process for process in processes}
         ready = wait(list(by_connection), timeout=ANSWERING)
-        return [by_connection[one] for one in ready if one in by_connection] if ready else processes
+        return [by_connection[one] for one in ready if isinstance(one, Connection)] if ready else processes
 
-    def _received(self, process: Process, asked: Do, at: float) -> Operation | None:
-        """Answer the operation, None where the process ended or did not answer in time: it stays pending."""
+    def _received(self, process: Process, asked: Do, at: float) -> bool:
+        """Keep the operations, pending where the process ended or did not answer in time; tell whether all is well."""
         with suppress(OSError, EOFError):
             if process.connection.poll(0):
-                operation: Operation = process.connection.recv()
-                if asked.step.name not in ("advance", "close"):
-                    self.operations.append(operation)
-                return operation
-        now = at - self._begin.began
-        self.operations.append(
-            Operation(
-                invocation=asked.step.invocation,
-                response=None,
-                called=round(at * 1e9),
-                returned=None,
-                at=now,
-                until=None,
-                client=asked.client,
-                phase=asked.phase,
-            )
-        )
-        return None
+                answered: list[Operation] = process.connection.recv()
+                self.operations += [one for one in answered if one.name not in ("advance", "close")]
+                return all(isinstance(one.response, Answered) for one in answered if one.name in OPENING)
+        self.operations += [self._pending(step, asked, at) for step in asked.steps if step.name not in OPENING]
+        return False
 
-    def client(
-        self, steps: tuple[Step, ...], *, client: int, phase: Phase
-    ) -> Generator[tuple[Process, Do], Operation | None, None]:
-        """Yield what is asked of which process, and take its answer; one that is gone is followed by another."""
+    def _pending(self, step: Step, asked: Do, at: float) -> Operation:
+        return Operation(
+            invocation=step.invocation,
+            response=None,
+            called=round(at * 1e9),
+            returned=None,
+            at=at - self._begin.began,
+            until=None,
+            client=asked.client,
+            phase=asked.phase,
+        )
+
+    def client(self, steps: tuple[Step, ...], *, client: int, phase: Phase) -> Client:
+        """Yield what is asked of which process; one that was killed is followed by another."""
         process = self._started()
         try:
-            opened = yield process, Do(OPEN, client, phase)
-            for step in steps:
-                if opened is None or not isinstance(opened.response, Answered):
-                    return
-                if step.name != "crash":
-                    answered = yield process, Do(step, client, phase)
-                    if answered is not None:
+            alive = yield process, Do((OPEN,), client, phase)
+            for batch in _batches(steps) if alive else ():
+                if batch != (CRASH,):
+                    alive = yield process, Do(batch, client, phase)
+                    if alive:
                         continue
+                    if batch[0].invocation.get("kill") is None:
+                        return  # it ended, or could not be opened again: nobody told it to
                 process.kill()
                 process = self._started()
-                opened = yield process, Do(CRASH, client, phase)
-            if opened is not None and isinstance(opened.response, Answered):
-                yield process, Do(CLOSE, client, phase)
+                alive = yield process, Do((CRASH,), client, phase)
+                if not alive:
+                    return
+            if alive:
+                yield process, Do((CLOSE,), client, phase)
         finally:
             process.kill()
 

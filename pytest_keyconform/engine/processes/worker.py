@@ -40,11 +40,15 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """A step to do; answered by its `Operation`."""
+    """Steps to do one after the other; answered by their operations, all at once.
 
-    step: Step
+    ``start`` (monotonic seconds) is when to begin, so that processes begin together; 0: at once.
+    """
+
+    steps: tuple[Step, ...]
     client: int
     phase: Phase
+    start: float = 0.0
 
 
 class MovingClock(VirtualClock):
@@ -104,10 +108,11 @@ class Worker:
             self._connection.send(os.getpid())
             while True:
                 asked: Do = self._connection.recv()
-                self._connection.send(self._done(begin, asked))
+                while real_monotonic() < asked.start:  # asleep it would be late
+                    pass
+                self._connection.send([self._done(begin, step, asked) for step in asked.steps])
 
-    def _done(self, begin: Begin, asked: Do) -> Operation:
-        step = asked.step
+    def _done(self, begin: Begin, step: Step, asked: Do) -> Operation:
         if self._recorder is None:
             nobody = cast("Bound", _Unopened())
             policies, order = self._target.policies, _Order(self._clock)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 fcntl: Any = importlib.import_module("fcntl") if os.name == "posix" else None
-_real_flock: Final = None if fcntl is None else fcntl.flock
+_real_flock: Any = None if fcntl is None else fcntl.flock
 _RealLock: Final = type(_thread.allocate_lock())
 _RealRLock: Final = type(_thread.RLock())
 _MADE_OF_LOCKS: Final = ("threading", "queue", "concurrent.futures.thread", "concurrent.futures._base")
