@@ -10,35 +10,47 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_keyconform.adapters.base import Adapter, Lease, Usage
+    from pytest_keyconform.engine.open.program import Outcome
     from pytest_keyconform.errors import KeyconformError, Unsupported, UsageError
+    from pytest_keyconform.exploring import Broken, Explored, NotJudged, explore
     from pytest_keyconform.machines import KeyManagerMachine
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.spec.pool import Limits, Pool
 
 __all__ = [
     "Adapter",
+    "Broken",
+    "Explored",
     "KeyManagerMachine",
     "KeyconformError",
     "Lease",
     "Limits",
+    "NotJudged",
+    "Outcome",
     "Policies",
     "Pool",
     "Unsupported",
     "Usage",
     "UsageError",
+    "explore",
 ]
 
 _HOMES = {
     "Adapter": "adapters.base",
+    "Broken": "exploring",
+    "Explored": "exploring",
     "KeyManagerMachine": "machines",
     "KeyconformError": "errors",
     "Lease": "adapters.base",
     "Limits": "spec.pool",
+    "NotJudged": "exploring",
+    "Outcome": "engine.open.program",
     "Policies": "spec.policies",
     "Pool": "spec.pool",
     "Unsupported": "errors",
     "Usage": "adapters.base",
     "UsageError": "errors",
+    "explore": "exploring",
 }
 
 

@@ -85,6 +85,14 @@ def key_pool() -> Callable[..., Pool]:
 
 
 @pytest.fixture
+def explore() -> Callable[..., Any]:
+    """Run operations of the test's own at once, in every order that matters: `pytest_keyconform.explore`."""
+    from pytest_keyconform.exploring import explore as function
+
+    return function
+
+
+@pytest.fixture
 def key_manager(request: pytest.FixtureRequest) -> Callable[..., Opening]:
     """Open the target's key manager on a pool: the answer is for ``async with``, or for ``with``."""
     from pytest_keyconform.fixtures import opener

@@ -119,6 +119,11 @@ def _text(moment: Moment) -> str:
     return f"  {moment.where}  {moment.text}" if moment.where else moment.text
 
 
+def table_of(moments: Iterable[Moment], *, word: str, width: int = WIDTH) -> list[str]:
+    """Answer the lines of a timeline, a column for each client, headed by what ``word`` calls it."""
+    return _table(rows_of(moments), word=word, width=width)
+
+
 def _table(rows: Sequence[Row], *, word: str, width: int) -> list[str]:
     """Number the rows; a column for each parallel client, the whole width for what came around them."""
     clients = sorted({row.client for row in rows if row.client > 0})

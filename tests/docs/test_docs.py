@@ -1,4 +1,4 @@
-"""The README is run: its files are written, its commands executed, and what they print is compared."""
+"""The README and the docs are run: files are written, commands executed, and what they print is compared."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = [(match["kind"], match["text"]) for match in BLOCK.finditer(README.read_text(encoding="utf-8"))]
-CONSOLES = [text for kind, text in BLOCKS if kind == "console"]
+BLOCKS = {
+    page: [(match["kind"], match["text"]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+    for page in PAGES
+}
+CONSOLES = [
+    pytest.param(page, text, id=f"{page.stem}: {text.splitlines()[0]}")
+    for page, blocks in BLOCKS.items()
+    for kind, text in blocks
+    if kind == "console"
+]
 
 
 def pattern(lines: list[str]) -> str:
@@ -23,25 +32,24 @@ def pattern(lines: list[str]) -> str:
     return re.sub(r"(?:\\ )+", r"[ ]+", ".*".join(parts))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the files that the README shows."""
-    for kind, text in BLOCKS:
+def write(page: Path, folder: Path) -> None:
+    """Write the files that a page shows."""
+    for kind, text in BLOCKS[page]:
         named = re.match(r"# (\S+\.py)\n", text)
         if kind == "python" and named:
-            (tmp_path / named[1]).write_text(text, encoding="utf-8")
-    return tmp_path
+            (folder / named[1]).write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", CONSOLES, ids=[text.splitlines()[0] for text in CONSOLES])
-def test_what_the_readme_shows_is_what_is_printed(text: str, folder: Path) -> None:
-    """Each command of the README prints what the README says it prints."""
+@pytest.mark.parametrize("page, text", CONSOLES)
+def test_what_a_page_shows_is_what_is_printed(page: Path, text: str, tmp_path: Path) -> None:
+    """Each command of the README and of the docs prints what they say it prints."""
+    write(page, tmp_path)
     command, *expected = text.splitlines()
     words = shlex.split(command.removeprefix("$ "))
     words[:1] = [sys.executable, "-m", {"pytest": "pytest", "keyconform": "pytest_keyconform.cli"}[words[0]]]
     done = subprocess.run(
         [*words, *(["-p", "no:cacheprovider"] if "pytest" in words else [])],
-        cwd=folder,
+        cwd=tmp_path,
         env={**os.environ, "COLUMNS": "120"},
         capture_output=True,
         text=True,
@@ -54,7 +62,7 @@ def test_what_the_readme_shows_is_what_is_printed(text: str, folder: Path) -> No
 
 def test_the_readme_begins_with_the_two_commands() -> None:
     """Who opens the README sees first how to judge and how to test."""
-    kind, text = BLOCKS[0]
+    kind, text = BLOCKS[ROOT / "README.md"][0]
     assert kind == "sh"
     assert text.splitlines() == [
         "python -m venv .venv && .venv/bin/pip install . && .venv/bin/pytest --keyconform=reference --keyconform-only",

@@ -1,0 +1,1 @@
+"""Programs of a user's own, not workloads on a key manager: run under the same schedulers, on tasks or threads."""
