@@ -94,7 +94,11 @@ async def in_executor(desk: Desk, _number: int) -> None:
     """Read in one job, write in another."""
     loop = asyncio.get_running_loop()
     used = await loop.run_in_executor(None, lambda: desk.used)
-    await loop.run_in_executor(None, setattr, desk, "used", used + 1)
+
+    def write() -> None:
+        desk.used = used + 1
+
+    await loop.run_in_executor(None, write)
 
 
 async def in_one_job(desk: Desk, _number: int) -> None:
