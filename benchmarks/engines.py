@@ -203,9 +203,8 @@ def main() -> int:
     both = [(row[1].seconds, row[4]["seconds"]) for row in rows if row[4]]
     if both:
         ratios = sorted(theirs / ours for ours, theirs in both)
-        print(
-            f"frontrun's best takes {ratios[len(ratios) // 2]:.0f} times as long at the median, {ratios[0]:.1f} at the least"
-        )
+        median = ratios[len(ratios) // 2]
+        print(f"frontrun's best takes {median:.0f} times as long at the median, {ratios[0]:.1f} times at the least")
     if asked.docs:
         text = (DOCS / "engines.md").read_text(encoding="utf-8")
         start, end = text.index(HEAD.splitlines()[0]), text.index("\n\n", text.index(HEAD.splitlines()[0]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from pytest_keyconform.engine.clock import MICROSECONDS
 from pytest_keyconform.engine.threads.standing import BOUNDARY, PAUSE, AllDone, Awaited, Controlled
-from pytest_keyconform.engine.watchdog import UNINTERRUPTED
+from pytest_keyconform.engine.watchdog import UNINTERRUPTED, drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -250,6 +250,7 @@ class Turns:
             thread.done = True
             if thread in self.order:
                 self.order.remove(thread)
+        drain()
 
 
 class AnotherStep:
