@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.search import Chooser
     from pytest_keyconform.engine.threads.standing import Controlled
 
+COLLECTING = 200  # executions after which garbage is collected, between two of them
 MAX_POINTS = 20_000  # of one execution: far beyond any workload
 
 
@@ -38,6 +40,7 @@ class ThreadWorld:
         self._tracer = tracer(self._scope, _point)
         self._undo = ExitStack()
         self._depth = 0
+        self._executions = 0
 
     def __enter__(self) -> Self:
         self._depth += 1
@@ -57,6 +60,10 @@ class ThreadWorld:
             ):
                 calls.append(call)
                 stack.callback(calls.remove, call)
+            # What the collector finalizes in the middle of an execution would use locks, and be a choice.
+            if gc.isenabled():
+                stack.callback(gc.enable)
+                gc.disable()
             before, self._clock.sleeper = self._clock.sleeper, _sleep
             stack.callback(setattr, self._clock, "sleeper", before)
             self._undo = stack.pop_all()
@@ -82,6 +89,9 @@ class ThreadWorld:
                 turns.end()
             finally:
                 running.remove(turns)
+                self._executions += 1
+                if self._executions % COLLECTING == 0:
+                    gc.collect()
 
     def client(self, turns: Turns, body: Callable[[], None], name: str) -> Controlled:
         """Start a client: its visible instructions are choice points, its not ending is a deadlock."""
