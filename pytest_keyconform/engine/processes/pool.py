@@ -45,8 +45,14 @@ class Process:
         if not self.pid:
             raise Unforked("a worker process did not start")
 
+    def leave(self) -> None:
+        """Let it end by itself, as it does where nobody asks it any more."""
+        self.connection.close()
+
     def kill(self) -> None:
-        """End it without a word."""
+        """End it without a word, unless it was left to itself."""
+        if self.connection.closed:
+            return
         if self.pid:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

@@ -158,8 +158,8 @@ class _Script:
                 alive = yield process, Do((CRASH,), client, phase)
                 if not alive:
                     return
-            if alive:
-                yield process, Do((CLOSE,), client, phase)
+            if alive and (yield process, Do((CLOSE,), client, phase)):
+                process.leave()
         finally:
             process.kill()
 

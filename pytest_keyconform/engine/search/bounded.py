@@ -22,11 +22,15 @@ class Bounded:
     which alone shows livelocks. Under RUN it is free to choose who runs after a task blocked; overtaking one
     that could go on counts as a deviation. What was tried before, by another source too, is left out.
 
-    ``last`` is the largest bound, None for all; raise it to go on after `begin` answered False.
+    ``last`` is the largest bound, None for all; raise it to go on after `begin` answered False. ``bases`` are those
+    that take turns; without FIFO there is no fair tail either.
     """
 
-    def __init__(self, *, last: int | None = None, tree: Tree | None = None) -> None:
+    def __init__(
+        self, *, last: int | None = None, tree: Tree | None = None, bases: tuple[Base, ...] = tuple(Base)
+    ) -> None:
         self.last = last
+        self._bases = bases
         self.bound = 0
         self._tree = Tree() if tree is None else tree
         self._plan = Schedule()
@@ -74,7 +78,7 @@ class Bounded:
 
     def _level(self, parents: dict[Base, list[Schedule]]) -> Iterator[Schedule]:
         """Yield the plans of one bound, the sources in turn; each must be run before the next is asked for."""
-        sources = [self._spread(base, parents[base]) for base in Base]
+        sources = [self._spread(base, parents[base]) for base in self._bases]
         followed = 0
         going = True
         while going:
@@ -86,7 +90,7 @@ class Bounded:
             for plan in self._reached[Base.RUN][followed : followed + 1]:
                 going = True
                 followed += 1
-                if plan.deviations:
+                if plan.deviations and Base.FIFO in self._bases:
                     yield replace(plan, fair_from=plan.deviations[-1][0] + 1)
 
     def _spread(self, base: Base, parents: list[Schedule]) -> Iterator[Schedule]:

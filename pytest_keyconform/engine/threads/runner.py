@@ -126,9 +126,9 @@ class ThreadRunner:
 def _observer(program: Program) -> Callable[[Controlled], None]:
     def observe(thread: Controlled) -> None:
         where, line = place(sys._getframe(1))  # noqa: SLF001 - the frames of who gives its turn away
-        if where:
+        if where and thread.number != MAIN:
             number = int(thread.name.removeprefix("client-")) if thread.name.startswith("client-") else -1
-            program.note(0 if thread.number == MAIN else number, "suspend", line, where)
+            program.note(number, "suspend", line, where)
 
     return observe
 
