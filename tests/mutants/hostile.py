@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 
 from managers.poor import PoorManager
 from pydantic import SecretStr
@@ -20,12 +21,14 @@ class Plain:
     def __init__(self, pool):
         self._keys = list(dict.fromkeys(pool.api_keys))
         self._served = 0
+        self._lock = threading.Lock()
 
     def get_next_working_key(self):
         if not self._keys:
             return ""
-        self._served += 1
-        return self._keys[self._served % len(self._keys)]
+        with self._lock:
+            self._served += 1
+            return self._keys[self._served % len(self._keys)]
 
     def get_keys_by_status(self):
         return {"valid_keys": dict.fromkeys(self._keys, 0), "invalid_keys": {}}
