@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock, NeedsRealLoop
 from pytest_keyconform.engine.processes.runner import ProcessRunner
-from pytest_keyconform.engine.sequential import drive
 from pytest_keyconform.engine.simulated.runner import SimulatedRunner
 from pytest_keyconform.engine.storage import lent
 from pytest_keyconform.engine.tasks import TaskRunner

@@ -13,8 +13,8 @@ from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.clock import MICROSECONDS, VirtualClock, real_monotonic, real_sleep
+from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.processes.touching import Touches
-from pytest_keyconform.engine.sequential import drive
 from pytest_keyconform.engine.simulated import sqlite
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.loop import ControlledLoop
-from pytest_keyconform.engine.sequential import drive
 from pytest_keyconform.engine.simulated.sqlite import Crashed, close_quietly
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.engine.clock import real_perf_counter
+from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.program import Program
-from pytest_keyconform.engine.sequential import drive
 from pytest_keyconform.engine.threads.turns import MAIN, Ended
 from pytest_keyconform.engine.threads.visible import is_backend
 from pytest_keyconform.engine.threads.world import MAX_POINTS, ThreadWorld
