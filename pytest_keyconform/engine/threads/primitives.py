@@ -5,6 +5,8 @@ Everything else there is Python on top of them: conditions, events, semaphores, 
 
 from __future__ import annotations
 
+import _thread
+import threading
 from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.engine.threads.turns import Ended, running
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.threads.standing import Controlled
     from pytest_keyconform.engine.threads.turns import Turns
 
+_real_lock, _real_rlock = _thread.allocate_lock, threading.RLock
 FOREVER = -1  # the time-out of who says nothing
 
 
@@ -178,11 +181,11 @@ class ControlledRLock(_Held):
         return f"<{'locked' if self.count else 'unlocked'} controlled RLock count={self.count}>"
 
 
-def made_lock(*_: Any) -> ControlledLock:  # noqa: ANN401 - as the real one, it takes what it is given
-    """Stand for the function that makes a lock."""
-    return ControlledLock()
+def made_lock(*arguments: Any) -> Any:  # noqa: ANN401 - a lock of either kind
+    """Stand for the function that makes a lock: a real one for a thread that is not controlled."""
+    return ControlledLock() if running and running[-1].mine() else _real_lock(*arguments)
 
 
-def made_rlock(*_: Any, **__: Any) -> ControlledRLock:  # noqa: ANN401 - likewise
+def made_rlock(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - likewise
     """Stand for the function that makes a reentrant lock."""
-    return ControlledRLock()
+    return ControlledRLock() if running and running[-1].mine() else _real_rlock(*arguments, **named)

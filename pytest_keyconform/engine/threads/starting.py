@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import _thread
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_keyconform.engine.threads.standing import AllDone, Controlled
 from pytest_keyconform.engine.threads.turns import Turns, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MARK: Final = "_keyconform_turn"  # the attribute of a thread that is controlled
 _real_start: Final = threading.Thread.start
@@ -36,24 +37,38 @@ def start(self: threading.Thread) -> None:
     self._started.set()  # type: ignore[attr-defined] # likewise
 
 
-def _run(thread: Any) -> None:  # noqa: ANN401 - a thread, with what threading keeps to itself
+@contextmanager
+def registered(thread: Any) -> Iterator[None]:  # noqa: ANN401 - a thread, with what threading keeps to itself
+    """Make a thread the current one of `threading`, as its own bootstrap does, and put back what was there before.
+
+    Without that `current_thread` makes one up, with locks, unless one is left of an earlier thread of the same number.
+    """
     ident = _thread.get_ident()
-    thread._ident = ident  # noqa: SLF001 - as its own bootstrap does
-    before = threading._active.get(ident)  # type: ignore[attr-defined] # noqa: SLF001 - likewise
-    threading._active[ident] = thread  # type: ignore[attr-defined] # noqa: SLF001 - likewise
-    for call in entered:
-        call()
+    active: dict[int, Any] = threading._active  # type: ignore[attr-defined] # noqa: SLF001 - as its own bootstrap does
+    before = active.get(ident)
+    thread._ident = ident  # noqa: SLF001 - likewise
+    thread._started._flag = True  # noqa: SLF001 - likewise, and without its lock
+    active[ident] = thread
     try:
-        thread.run()
-    except Exception:  # noqa: BLE001 - as its own bootstrap does; what ends the execution goes through
-        thread._invoke_excepthook(thread)  # noqa: SLF001 - likewise
+        yield
     finally:
-        for call in left:
-            call()
         if before is None:
-            threading._active.pop(ident, None)  # type: ignore[attr-defined] # noqa: SLF001 - likewise
+            active.pop(ident, None)
         else:
-            threading._active[ident] = before  # type: ignore[attr-defined] # noqa: SLF001 - likewise
+            active[ident] = before
+
+
+def _run(thread: Any) -> None:  # noqa: ANN401 - likewise
+    with registered(thread):
+        for call in entered:
+            call()
+        try:
+            thread.run()
+        except Exception:  # noqa: BLE001 - as its own bootstrap does; what ends the execution goes through
+            thread._invoke_excepthook(thread)  # noqa: SLF001 - likewise
+        finally:
+            for call in left:
+                call()
 
 
 def join(self: threading.Thread, timeout: float | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -95,16 +96,16 @@ class ThreadWorld:
 
     def client(self, turns: Turns, body: Callable[[], None], name: str) -> Controlled:
         """Start a client: its visible instructions are choice points, its not ending is a deadlock."""
+        stand_in = threading.Thread(name=name)
 
         def traced() -> None:
-            if not turns.preempt:
-                body()
-                return
-            self._tracer.enter_thread()
-            try:
-                body()
-            finally:
-                self._tracer.leave_thread()
+            with starting.registered(stand_in):
+                if turns.preempt:
+                    self._tracer.enter_thread()
+                try:
+                    body()
+                finally:
+                    self._tracer.leave_thread()
 
         return turns.spawn(traced, name, daemon=False)
 

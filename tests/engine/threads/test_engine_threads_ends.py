@@ -134,12 +134,14 @@ def test_a_client_that_swallows_its_end_is_named():
     clock, stop = VirtualClock(), []
     world = ThreadWorld(clock, list)
 
+    def spin():
+        while not stop:
+            pass
+
     def stubborn():
-        rounds = 0
         while not stop:
             try:
-                while not stop:
-                    rounds = sum((rounds, 0)) if rounds else int(bool(stop))
+                spin()
             except BaseException:  # noqa: BLE001, S112 - on purpose
                 continue
 
