@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class SettraceTracer:
 
     def leave_thread(self) -> None:
         """End in the calling thread."""
-        sys.settrace(None)
+        sys.settrace(threading.gettrace())
 
     def _called(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ANN401, ARG002 - settrace's own
         if not self._scope.traces(frame.f_code.co_filename):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import ctypes
+import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -115,6 +117,7 @@ class Turns:
 
         def run() -> None:
             thread.ident = _thread.get_ident()
+            sys.settrace(threading.gettrace())  # as the bootstrap of `threading` does: coverage measures here too
             thread.gate.acquire()
             thread.awaits = None
             try:
