@@ -150,10 +150,10 @@ def connecting(commands: Callable[[], Commands | None]) -> Callable[..., sqlite3
         told = commands()
         named |= dict(zip(_POSITIONAL, more, strict=False))
         if told is None:
-            return cast("sqlite3.Connection", _real_connect(database, timeout, **named))
+            return cast("sqlite3.Connection", _real_connect(database, timeout=timeout, **named))
         kind = _mixed(_Connection, named.pop("factory", sqlite3.Connection))
         waiting = _Waiting(told, timeout)
-        connection: Any = waiting.issue("connect", lambda: _real_connect(database, 0.0, factory=kind, **named))
+        connection: Any = waiting.issue("connect", lambda: _real_connect(database, timeout=0.0, factory=kind, **named))
         connection.waiting = waiting
         told.opened(connection)
         return cast("sqlite3.Connection", connection)
