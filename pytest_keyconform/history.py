@@ -20,6 +20,7 @@ class Ending(enum.Enum):
     FINISHED = "finished"
     DEADLOCK = "deadlock"
     LIVELOCK = "livelock"
+    STALLED = "nothing came from outside"  # from a socket, a thread, a subprocess: nobody can tell why
     UNOPENED = "unopened"  # the factory or the opening raised
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Workload
 
 
+UNSTARTED = "start comes before judge"
 SHARES = (1, 10, 10, 60)  # of the time-out, after no, one, two and more invariants that ran into it
 
 
@@ -43,7 +44,6 @@ class Conformance:
 
     ``_programs`` are the generated ones, None until they are needed; ``_histories`` are theirs, as far as they were
     run: once for all invariants.
-    ``_unable`` says why no invariant can be judged although the target opens.
     """
 
     def __init__(self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()) -> None:
@@ -57,7 +57,6 @@ class Conformance:
         self._backend: Backend | None = None
         self._programs: tuple[Workload, ...] | None = None
         self._histories: list[tuple[Workload, History]] = []
-        self._unable: str | None = None
         self._timed_out = 0
 
     def invariants(self) -> tuple[type[Invariant], ...]:
@@ -76,11 +75,8 @@ class Conformance:
         with self._clock:
             self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
             self._clock.watch(self._target.modules())
-            try:
-                settings = self._settings
-                self._backend = survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout)
-            except NeedsRealLoop as need:
-                self._unable = f"{need}; backends that need one cannot be judged in this version"
+            settings = self._settings
+            self._backend = survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout)
 
     def judge(self, id: str) -> InvariantReport:  # noqa: A002 - the word of the catalogue
         """Judge one invariant; whatever the backend does, an answer comes."""
@@ -119,9 +115,10 @@ class Conformance:
         )
 
     def _bounded(self, judge: Callable[[], Verdict]) -> Verdict:
-        """Judge within the time-out; once an invariant ran into it, the others get a tenth, and then a sixtieth."""
-        if self._unable is not None:
-            return Inconclusive(why=self._unable)
+        """Judge within the time-out; once an invariant ran into it, the others get a tenth, and then a sixtieth.
+
+        A backend that turns out to need a real event loop gets one, for this and all that comes after.
+        """
         limit = self._settings.timeout
         limit = max(limit / SHARES[min(self._timed_out, len(SHARES) - 1)], min(1.0, limit))
         dog = Watchdog(limit)
@@ -129,23 +126,33 @@ class Conformance:
             with self._clock:
                 if self._target is not None:
                     self._clock.watch(self._target.modules())
-                with self._world(), dog:
-                    return judge()
-        except NeedsRealLoop as need:
-            return Inconclusive(why=f"{need}; backends that need one cannot be judged in this version")
+                try:
+                    with self._world(), dog:
+                        return judge()
+                except NeedsRealLoop:
+                    self._backend = self._on_real_loop()
+                    dog = Watchdog(limit)
+                    with self._world(), dog:
+                        return judge()
         except (Exception, TimedOut):
             if not dog.fired:
                 raise
             self._timed_out += 1
             return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
 
+    def _on_real_loop(self) -> Backend:
+        if self._target is None:
+            raise RuntimeError(UNSTARTED)
+        settings = self._settings
+        self._histories.clear()
+        return survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout, real=True)
+
     def _world(self) -> AbstractContextManager[object]:
         return nullcontext() if self._backend is None else self._backend.world
 
     def _examiner(self) -> Examiner:
         if self._backend is None or self._target is None:
-            message = "start comes before judge"
-            raise RuntimeError(message)
+            raise RuntimeError(UNSTARTED)
         return Examiner(
             backend=self._backend,
             policies=self._target.policies,

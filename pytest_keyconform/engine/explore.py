@@ -46,6 +46,10 @@ class Runner(Protocol):
         """Whether the same schedule makes the same execution; else what was seen stands as it was recorded."""
 
     @property
+    def complete(self) -> bool:
+        """Whether its choices make every order there can be; else trying them all exhausts nothing."""
+
+    @property
     def cost(self) -> int:
         """How many executions of the quickest engine take as long as one of this: it runs that much less."""
 
@@ -104,5 +108,5 @@ def explore(runner: Runner, workload: Workload, scheduler: Scheduler, judge: Jud
             case violation:
                 exploration.found = Found(execution, violation)
                 return exploration
-    exploration.exhausted = bool(getattr(scheduler, "exhausted", False))
+    exploration.exhausted = runner.complete and bool(getattr(scheduler, "exhausted", False))
     return exploration

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.search import Chooser
 
-__all__ = ["ControlledLoop", "Deadlock", "Livelock", "NeedsRealLoop", "Pending", "Stuck"]
+__all__ = ["ControlledLoop", "Deadlock", "Livelock", "NeedsRealLoop", "Pending", "Stalled", "Stuck"]
 
 T = TypeVar("T")
 
@@ -43,6 +43,10 @@ class Deadlock(Stuck):
 
 class Livelock(Stuck):
     """More steps were taken, or more time was let pass, than any sound execution needs."""
+
+
+class Stalled(Stuck):
+    """What comes from outside of the loop did not come. ``pending`` are the tasks that wait for it."""
 
 
 class ControlledLoop(Callbacks):

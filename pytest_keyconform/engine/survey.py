@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.delayed.loop import DelayedLoop
+from pytest_keyconform.engine.delayed.runner import DelayedRunner
+from pytest_keyconform.engine.delayed.world import Abandoning
 from pytest_keyconform.engine.driving import drive
-from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock, NeedsRealLoop
+from pytest_keyconform.engine.loop import ControlledLoop, NeedsRealLoop, Stuck
 from pytest_keyconform.engine.processes.runner import ProcessRunner
 from pytest_keyconform.engine.simulated.runner import SimulatedRunner
 from pytest_keyconform.engine.storage import lent
@@ -76,33 +79,46 @@ class Backend:
         return next(self.runners[name] for name in TOGETHER if name in self.runners)
 
 
-def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 60.0) -> Backend:
+def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 60.0, real: bool = False) -> Backend:
     """Open the target on an ordinary pool, on the loop or, where it wants none, without one.
 
-    Raises `TargetError` where it cannot be opened within ``seconds`` of real time, with what it raised.
+    ``real``: on a real event loop, since the controlled one answered `NeedsRealLoop` before; where it does so here,
+    that is done at once. Raises `TargetError` where it cannot be opened within ``seconds`` of real time, with what it
+    raised.
     """
     failures: list[str] = []
-    for run in (_on_loop(clock), drive):
+    for run in (_on_real_loop(clock),) if real else (_on_loop(clock), drive):
         clock.reset()
         try:
-            with Watchdog(seconds):
+            with Watchdog(seconds), Abandoning():
                 claims = run(_claimed(target))
+        except NeedsRealLoop:
+            return survey(target, clock, seed=seed, seconds=seconds, real=True)
         except TimedOut:
             message = f"{target.text}: opening it did not end within {seconds:g} s"
             raise TargetError(message) from None
         except OpeningFailed as failure:
             failures.append(str(failure))
-        except (Deadlock, Livelock):
+        except Stuck:
             failures.append("opening it never ends")
         else:
             clock.reset()
-            leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
-            return _backend(target, clock, claims, seed=seed, leased=leased)
+            try:
+                leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
+            except NeedsRealLoop:
+                return survey(target, clock, seed=seed, seconds=seconds, real=True)
+            return _backend(target, clock, claims, seed=seed, leased=leased, real=real)
     message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
     raise TargetError(message)
 
 
-def _backend(target: Target, clock: VirtualClock, claims: Claims, *, seed: int, leased: bool) -> Backend:
+def _backend(  # noqa: PLR0913 - what was learned of the target
+    target: Target, clock: VirtualClock, claims: Claims, *, seed: int, leased: bool, real: bool
+) -> Backend:
+    if real:
+        delayed = DelayedRunner(target, clock, seed=seed, leased=leased)
+        apart = [ProcessRunner(target, seed=seed)] if target.policies.durability != "none" else []
+        return Backend(claims, {runner.name: runner for runner in (delayed, *apart)}, Abandoning())
     world = ThreadWorld(clock, target.modules)
     runners: list[Runner] = [TaskRunner(target, clock, seed=seed, leased=leased)]
     if not claims.is_async:
@@ -123,6 +139,10 @@ def _on_loop(clock: VirtualClock) -> Run:
         return ControlledLoop(clock).run(main, lambda _ready, _current: 0)
 
     return run
+
+
+def _on_real_loop(clock: VirtualClock) -> Run:
+    return lambda main: DelayedLoop(clock).run(main)
 
 
 async def _claimed(target: Target) -> Claims:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.engine.clock import real_perf_counter
-from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock
+from pytest_keyconform.engine.loop import ControlledLoop, Deadlock, Livelock, Stalled
 from pytest_keyconform.engine.program import Program
 from pytest_keyconform.engine.suspending import Suspending
 from pytest_keyconform.execution import Execution
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.clock import VirtualClock
+    from pytest_keyconform.engine.delayed.loop import DelayedLoop
     from pytest_keyconform.engine.loop import Pending
     from pytest_keyconform.engine.search import Scheduler
     from pytest_keyconform.workload import Step, Workload
@@ -33,6 +34,7 @@ class TaskRunner:
 
     name = "tasks"
     repeatable = True
+    complete = True
     cost = 1
 
     def __init__(
@@ -55,7 +57,7 @@ class TaskRunner:
         """Run one execution."""
         started = real_perf_counter()
         program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
-        loop = ControlledLoop(self._clock, max_steps=self._max_steps)
+        loop = self.loop()
         loop.ending = program.stop
         if observed:
             loop.observer = _observer(program)
@@ -66,6 +68,8 @@ class TaskRunner:
             except (Deadlock, Livelock) as stuck:
                 ending = Ending.DEADLOCK if isinstance(stuck, Deadlock) else Ending.LIVELOCK
                 blocked = _blocked(program, stuck.pending)
+            except Stalled as stalled:
+                ending, blocked = Ending.STALLED, _blocked(program, stalled.pending)
             except GeneratorExit as left:  # a backend raised it: the loop's own closing of coroutines stays inside it
                 if program.recorder is not None:
                     program.recorder.abandon(left)
@@ -78,7 +82,11 @@ class TaskRunner:
             seconds=real_perf_counter() - started,
         )
 
-    async def _main(self, program: Program, loop: ControlledLoop) -> None:
+    def loop(self) -> ControlledLoop | DelayedLoop:
+        """Make the loop of one execution."""
+        return ControlledLoop(self._clock, max_steps=self._max_steps)
+
+    async def _main(self, program: Program, loop: ControlledLoop | DelayedLoop) -> None:
         workload = program.workload
         if not await program.open():
             return
@@ -103,7 +111,7 @@ class TaskRunner:
     async def _steps(
         self,
         program: Program,
-        loop: ControlledLoop,
+        loop: ControlledLoop | DelayedLoop,
         steps: tuple[Step, ...],
         *,
         phase: Phase,

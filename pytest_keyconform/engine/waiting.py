@@ -62,7 +62,7 @@ def pending(tasks: Sequence[Task]) -> tuple[Pending, ...]:
 
 def place(task: Task) -> tuple[str, str]:
     """Answer the ``file:line`` of the innermost backend frame where a task waits, and its source line."""
-    frames = [frame for _, frame in _chain(task) if not _skipped(frame.f_code)]
+    frames = [frame for _, frame in chain(task) if not _skipped(frame.f_code)]
     if not frames:
         return "", ""
     name, line = frames[-1].f_code.co_filename, frames[-1].f_lineno
@@ -75,7 +75,7 @@ def _skipped(code: CodeType) -> bool:
     return code.co_filename.startswith(_NOT_BACKEND)
 
 
-def _chain(task: Task) -> Iterator[tuple[object, FrameType]]:
+def chain(task: Task) -> Iterator[tuple[object, FrameType]]:
     """Yield the coroutines and generators that a task is suspended in, and their frames, outermost first."""
     awaited: object = task.get_coro()
     for _ in range(_DEEPEST):
@@ -95,7 +95,7 @@ def _chain(task: Task) -> Iterator[tuple[object, FrameType]]:
 
 def _waits_for(task: Task, tasks: Sequence[Task]) -> str:
     tail: list[FrameType] = []  # what is called by the innermost backend frame
-    for _, frame in _chain(task):
+    for _, frame in chain(task):
         tail = [*tail, frame] if _skipped(frame.f_code) else []
     for frame in tail:
         word = _WORDS.get(frame.f_code.co_qualname)
@@ -136,7 +136,7 @@ def _holds(task: Task, lock: object) -> bool:
     Entering, a task has put it there already, too; so those that are still entering do not count.
     """
     inside = entering = 0
-    for awaited, frame in _chain(task):
+    for awaited, frame in chain(task):
         for held in gc.get_referents(awaited):
             exits = getattr(held, "__func__", None)
             if exits is not None and held.__self__ is lock and exits.__name__ == "__aexit__":

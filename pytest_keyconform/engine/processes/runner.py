@@ -35,6 +35,7 @@ class ProcessRunner:
 
     name = "processes"
     repeatable = False
+    complete = False
     cost = 20
 
     def __init__(self, target: Target, *, seed: int) -> None:

@@ -38,6 +38,7 @@ class SimulatedRunner:
 
     name = "simulated-processes"
     repeatable = True
+    complete = True
     cost = 2
 
     def __init__(

@@ -41,6 +41,7 @@ class ThreadRunner:
     """
 
     repeatable = True
+    complete = True
 
     def __init__(  # noqa: PLR0913 - as every runner, and what is this one's own
         self,
