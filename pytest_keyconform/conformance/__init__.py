@@ -11,6 +11,7 @@ from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance.investigate import BUDGETS, Examiner
 from pytest_keyconform.conformance.replaying import replayed
 from pytest_keyconform.conformance.tokens import read as read_token
+from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.clock import VirtualClock, real_perf_counter
 from pytest_keyconform.engine.loop import NeedsRealLoop
 from pytest_keyconform.engine.search.bounded import Bounded
@@ -72,7 +73,7 @@ class Conformance:
             if self._setting.policies is None
             else {self.name: self._setting.model_dump(include={"target", "policies"})}
         )
-        with self._clock:
+        with self._clock, Abandoning():
             self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
             self._clock.watch(self._target.modules())
             settings = self._settings

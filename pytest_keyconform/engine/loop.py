@@ -11,6 +11,7 @@ from asyncio import _get_running_loop, _set_running_loop
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
+from pytest_keyconform.engine.abandoning import threads_left
 from pytest_keyconform.engine.callbacks import Callbacks
 from pytest_keyconform.engine.clock import MICROSECONDS
 from pytest_keyconform.engine.handles import NeedsRealLoop
@@ -205,7 +206,7 @@ class ControlledLoop(Callbacks):
         while timers and timers[0][2].over:
             heapq.heappop(timers)
         if not self.ready:
-            if not timers:
+            if not timers or self._has_threads():  # what a thread is about to answer must not be overtaken
                 self._give_up()
             self._waited += max(0, timers[0][0] - clock.ticks)
             clock.ticks = max(clock.ticks, timers[0][0])
@@ -218,7 +219,7 @@ class ControlledLoop(Callbacks):
                 self.keys.append(self._number_of(getattr(handle.callback, "__self__", None)))
 
     def _give_up(self) -> NoReturn:
-        if self._has_threads():
+        if self._has_threads() or threads_left():
             self._refuse("waiting for a thread of the backend's own")
         if self.needs_real_loop is not None:  # the thread told it between the round and here, and ended
             self._refuse(self.needs_real_loop)

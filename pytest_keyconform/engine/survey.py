@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.delayed.loop import DelayedLoop
 from pytest_keyconform.engine.delayed.runner import DelayedRunner
-from pytest_keyconform.engine.delayed.world import Abandoning
 from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.loop import ControlledLoop, NeedsRealLoop, Stuck
 from pytest_keyconform.engine.processes.runner import ProcessRunner
@@ -87,38 +87,43 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
     raised.
     """
     failures: list[str] = []
-    for run in (_on_real_loop(clock),) if real else (_on_loop(clock), drive):
-        clock.reset()
-        try:
-            with Watchdog(seconds), Abandoning():
-                claims = run(_claimed(target))
-        except NeedsRealLoop:
-            return survey(target, clock, seed=seed, seconds=seconds, real=True)
-        except TimedOut:
-            message = f"{target.text}: opening it did not end within {seconds:g} s"
-            raise TargetError(message) from None
-        except OpeningFailed as failure:
-            failures.append(str(failure))
-        except Stuck:
-            failures.append("opening it never ends")
-        else:
+    try:
+        for run in (_on_real_loop(clock),) if real else (_on_loop(clock), drive):
             clock.reset()
-            try:
+            claims = _claims(target, run, seconds, failures)
+            clock.reset()
+            if claims is not None:
                 leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
-            except NeedsRealLoop:
-                return survey(target, clock, seed=seed, seconds=seconds, real=True)
-            return _backend(target, clock, claims, seed=seed, leased=leased, real=real)
+                return _backend(target, clock, claims, seed=seed, leased=leased, real=real)
+    except NeedsRealLoop:
+        return survey(target, clock, seed=seed, seconds=seconds, real=True)
     message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
     raise TargetError(message)
 
 
-def _backend(  # noqa: PLR0913 - what was learned of the target
-    target: Target, clock: VirtualClock, claims: Claims, *, seed: int, leased: bool, real: bool
-) -> Backend:
+def _claims(target: Target, run: Run, seconds: float, failures: list[str]) -> Claims | None:
+    """Answer what an opened target claims; None where it did not open, and ``failures`` says why."""
+    try:
+        with Watchdog(seconds):
+            claims: Claims = run(_claimed(target))
+    except TimedOut:
+        message = f"{target.text}: opening it did not end within {seconds:g} s"
+        raise TargetError(message) from None
+    except OpeningFailed as failure:
+        failures.append(str(failure))
+        return None
+    except Stuck:
+        failures.append("opening it never ends")
+        return None
+    return claims
+
+
+def _backend(target: Target, clock: VirtualClock, claims: Claims, *, seed: int, leased: bool, real: bool) -> Backend:
+    lasting = target.policies.durability != "none"
     if real:
-        delayed = DelayedRunner(target, clock, seed=seed, leased=leased)
-        apart = [ProcessRunner(target, seed=seed)] if target.policies.durability != "none" else []
-        return Backend(claims, {runner.name: runner for runner in (delayed, *apart)}, Abandoning())
+        outside: list[Runner] = [DelayedRunner(target, clock, seed=seed, leased=leased)]
+        outside += [ProcessRunner(target, seed=seed)] if lasting and hasattr(os, "fork") else []
+        return Backend(claims, {runner.name: runner for runner in outside}, Abandoning())
     world = ThreadWorld(clock, target.modules)
     runners: list[Runner] = [TaskRunner(target, clock, seed=seed, leased=leased)]
     if not claims.is_async:
@@ -126,11 +131,11 @@ def _backend(  # noqa: PLR0913 - what was learned of the target
             ThreadRunner(target, clock, seed=seed, leased=leased, world=world, preempt=preempt)
             for preempt in (False, True)
         ]
-    if target.policies.durability != "none":
+    if lasting:
         simulated = SimulatedRunner(target, clock, seed=seed, world=world, is_async=claims.is_async, leased=leased)
         runners += [simulated] if simulated.controls() else []
         runners += [ProcessRunner(target, seed=seed)] if hasattr(os, "fork") else []
-    needed = not claims.is_async or target.policies.durability != "none"
+    needed = not claims.is_async or lasting
     return Backend(claims, {runner.name: runner for runner in runners}, world if needed else contextlib.nullcontext())
 
 

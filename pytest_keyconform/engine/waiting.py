@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import linecache
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 _NOT_BACKEND = (_ASYNCIO, str(Path(__file__).parents[1]), contextlib.__file__)
+_INSTALLED = f"{os.sep}site-packages{os.sep}"
 _DEEPEST = 200  # a bound, should what we read by the collector run in a circle
 _ATTRIBUTES: dict[type, tuple[str, str]] = {
     CoroutineType: ("cr_frame", "cr_await"),
@@ -61,8 +63,12 @@ def pending(tasks: Sequence[Task]) -> tuple[Pending, ...]:
 
 
 def place(task: Task) -> tuple[str, str]:
-    """Answer the ``file:line`` of the innermost backend frame where a task waits, and its source line."""
+    """Answer the ``file:line`` of the innermost backend frame where a task waits, and its source line.
+
+    A library that the backend waits in is passed over, unless the backend itself is installed like one.
+    """
     frames = [frame for _, frame in chain(task) if not _skipped(frame.f_code)]
+    frames = [frame for frame in frames if _INSTALLED not in frame.f_code.co_filename] or frames
     if not frames:
         return "", ""
     name, line = frames[-1].f_code.co_filename, frames[-1].f_lineno

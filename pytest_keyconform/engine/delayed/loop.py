@@ -15,6 +15,7 @@ from pytest_keyconform.engine.loop import Deadlock, Livelock, Stalled
 from pytest_keyconform.engine.waiting import pending, place
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Coroutine
 
     from pytest_keyconform.engine.clock import VirtualClock
@@ -56,7 +57,8 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         self._over = float("inf")
         self._callbacks: deque[asyncio.Handle] = deque()
         self._runnable: dict[int, asyncio.Handle] = {}  # by the number of the task
-        self._since: dict[int, int] = {}  # the step from which a task is one of those that may be chosen
+        self._since: dict[int, int] = {}  # the places of those that may be chosen, in the order of getting so
+        self._offered = 0
         self._away: dict[int, Place] = {}  # those that wait for the outside
         self._idle: set[int] = set()  # of `_away`: nothing came for them for long
         self._numbers: dict[int, int] = {}
@@ -80,6 +82,32 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         finally:
             self._chooser, self._over = None, real_monotonic() + CLEANING
             self._end()
+
+    # -- sockets: asyncio does not wait where an answer is quick, so that time would decide what is a choice
+
+    async def sock_recv(self, sock: socket.socket, nbytes: int) -> bytes:
+        """Receive, once there is something."""
+        await self._readable(sock)
+        return await super().sock_recv(sock, nbytes)
+
+    async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:  # noqa: ANN401 - any buffer
+        """Receive into a buffer, once there is something."""
+        await self._readable(sock)
+        return await super().sock_recv_into(sock, buf)
+
+    async def _readable(self, sock: socket.socket) -> None:
+        readable: asyncio.Future[None] = self.create_future()
+
+        def told() -> None:
+            self.remove_reader(sock)  # or it would be told at each look, as long as the task is held
+            if not readable.done():
+                readable.set_result(None)
+
+        self.add_reader(sock, told)
+        try:
+            await readable
+        finally:
+            self.remove_reader(sock)
 
     # -- one step
 
@@ -113,14 +141,11 @@ class DelayedLoop(asyncio.SelectorEventLoop):
     def _held_for(self, number: int) -> bool:
         """Let all others wait until what a task waits for is there; False: it does not come, or others are to run."""
         until = real_monotonic() + HELD
-        while number not in self._runnable:
-            left = until - real_monotonic()
-            if left <= 0:
-                break
+        while number not in self._runnable and (left := until - real_monotonic()) > 0:
             self._poll(left)
-            while self._callbacks:
+            while self._callbacks:  # all of them: those of a future's come before the task that it wakes
                 self._perform(self._callbacks.popleft())
-            self._gather()
+                self._gather()
         came = number in self._runnable
         self._outside.learn(self._away[number], came=came)
         if not came:
@@ -142,11 +167,11 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         waits = self._outside.waited_for(task)
         if waits is not None:
             self._away[number] = waits
-            self._since[number] = self._steps
+            self._offer(number)
 
     def _perform(self, handle: asyncio.Handle) -> None:
         if not handle.cancelled():
-            handle._run()  # type: ignore[attr-defined] # noqa: SLF001 - as the loop it is
+            handle._run()  # noqa: SLF001 - as the loop it is
 
     # -- what gets ready
 
@@ -179,7 +204,12 @@ class DelayedLoop(asyncio.SelectorEventLoop):
                 continue
             number = self._number_of(owner)
             self._runnable[number] = handle
-            self._since.setdefault(number, self._steps)
+            self._offer(number)
+
+    def _offer(self, number: int) -> None:
+        """Line a task up, behind those that may be chosen already."""
+        self._offered += 1
+        self._since.setdefault(number, self._offered)
 
     def _number_of(self, task: Task) -> int:
         """Answer the number of a task, in the order of their first getting ready."""
@@ -228,16 +258,16 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         """End every task, within a bound; nothing of this execution reaches the next."""
         if self.ending is not None:
             self.ending()
-        self.exploring, self.observer = False, None
+        self.exploring, self.observer, self._steps, self._waited = False, None, 0, 0
         try:
             asyncio.set_event_loop(self)
-            with suppress(Exception, Stalled):
+            with suppress(Exception):
                 for _ in range(3):  # who catches a cancellation and goes on is cancelled again
                     left = [task for task in asyncio.all_tasks(self) if not task.done()]
                     for task in left:
                         task.cancel()
                     if left:
-                        self.run_until_complete(asyncio.wait(left, timeout=1.0))
+                        self.run_until_complete(asyncio.wait(left, timeout=60))
                 self.run_until_complete(self.shutdown_asyncgens())
         finally:
             asyncio.set_event_loop(None)

@@ -37,24 +37,28 @@ class MemoryStore:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, ...], object] = {}
 
+    async def travel(self) -> None:
+        """Take the time of a command."""
+        await asyncio.sleep(0)
+
     async def get(self, *name: str) -> object:
         """Answer a row, None where there is none."""
-        await asyncio.sleep(0)
+        await self.travel()
         return self._rows.get(name)
 
     async def put(self, row: object, *name: str) -> None:
         """Keep a row in the place of the one of that name."""
-        await asyncio.sleep(0)
+        await self.travel()
         self._rows[name] = row
 
     async def drop(self, *beginning: str) -> None:
         """Forget, in one step, every row whose name begins so."""
-        await asyncio.sleep(0)
+        await self.travel()
         kept = {name: row for name, row in self._rows.items() if name[: len(beginning)] != beginning}
         self._rows = kept
 
     async def find(self, *beginning: str) -> dict[tuple[str, ...], object]:
         """Answer every row whose name begins so, all as of one moment."""
-        await asyncio.sleep(0)
+        await self.travel()
         size = len(beginning)
         return {name[size:]: row for name, row in self._rows.items() if name[:size] == beginning}

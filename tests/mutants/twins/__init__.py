@@ -7,7 +7,7 @@ from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
 
-from twins import choosing, declared, leases, recovering, shapes, stored, waiting, wrapped
+from twins import choosing, declared, leases, recovering, remote, shapes, stored, waiting, wrapped
 
 TWINS = (
     RichManager,
@@ -62,6 +62,8 @@ TWINS = (
     FileManager,
     stored.WritesBehind,
     stored.InOneTransaction,
+    remote.SoundOverSockets,
+    remote.SoundInAThread,
 )
 """Every twin: a class or function that is a factory."""
 

@@ -1,4 +1,4 @@
-"""What has to be different around executions on a real loop."""
+"""What a backend leaves behind where it is given up: threads, connections, and what is said of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import gc
 import sys
 import threading
 import warnings
+import weakref
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_start = threading.Thread.start
+_start: Final = threading.Thread.start
+_started: Final[weakref.WeakSet[threading.Thread]] = weakref.WeakSet()
+
+
+def threads_left() -> bool:
+    """Tell whether a thread is alive that a backend started, in whatever execution."""
+    return any(thread.is_alive() for thread in _started)
 
 
 class Abandoning:
@@ -25,7 +32,7 @@ class Abandoning:
 
     def __init__(self) -> None:
         self._undo = ExitStack()
-        self._started = False
+        self._left = False  # whether anything may have been left
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -34,24 +41,25 @@ class Abandoning:
             stack.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
             sys.unraisablehook = lambda _trouble: None
             stack.callback(setattr, threading.Thread, "start", threading.Thread.start)
-            threading.Thread.start = self._starting()  # type: ignore[method-assign] # taken back on exit
+            threading.Thread.start = self._starting()  # type: ignore[assignment, method-assign] # taken back on exit
             stack.callback(self._collect)
             self._undo = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._left |= error != (None, None, None)
         self._undo.close()
 
     def _starting(self) -> Callable[[threading.Thread], None]:
         def start(thread: threading.Thread) -> None:
-            self._started = True
+            self._left = True
             thread._daemonic = True  # type: ignore[attr-defined] # noqa: SLF001 - the property refuses it for some kinds
+            _started.add(thread)
             _start(thread)
 
         return start
 
     def _collect(self) -> None:
-        """Collect what was left while nobody hears what it says; where nothing was started, nothing was left."""
-        if self._started:
+        """Collect what was left, while nobody hears what it says."""
+        if self._left:
             gc.collect()
-        self._started = False
