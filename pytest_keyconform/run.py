@@ -21,6 +21,7 @@ from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
 from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec.settings import check_select, nearest
+from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,13 +34,16 @@ class TargetRun:
     """One target: the invariants it is judged by, and the results so far, by id.
 
     The results may come from other processes; ``error`` tells why the target could not be judged at all.
+    ``apart``: judge in a process of its own, where the platform can, so that nothing a backend does ends the run.
     ``_again`` is what came of a replay, which is done when the target is opened: its token may be unusable.
     """
 
-    def __init__(self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()) -> None:
+    def __init__(
+        self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = (), *, apart: bool = True
+    ) -> None:
         self.settings = settings
         self.target = target
-        self.conformance = Conformance(settings, target, extra) if extra else Conformance(settings, target)
+        self.conformance = self._judge(extra, apart=apart)
         self.invariants = self._asked_for()
         self.results: dict[str, InvariantReport] = {}
         self.error: str | None = None
@@ -47,6 +51,16 @@ class TargetRun:
         self._clock = time.perf_counter()
         self._opened = False
         self._again: InvariantReport | None = None
+
+    def _judge(self, extra: Sequence[type[Invariant]], *, apart: bool) -> Conformance | Supervised:
+        """Answer what judges: in a process of its own where that is wanted and can be."""
+
+        def make() -> Conformance:
+            return Conformance(self.settings, self.target, extra) if extra else Conformance(self.settings, self.target)
+
+        if apart and SUPPORTED:
+            return Supervised(make, timeout=self.settings.timeout, fault=_fault)
+        return make()
 
     def _asked_for(self) -> tuple[type[Invariant], ...]:
         every = tuple(self.conformance.invariants())
@@ -128,12 +142,12 @@ class TargetRun:
 
 
 class Judging:
-    """All targets of one run, by name. ``decisions`` are there after `finish`."""
+    """All targets of one run, by name; ``apart`` as in `TargetRun`."""
 
-    def __init__(self, settings: Settings, extra: Sequence[type[Invariant]] = ()) -> None:
+    def __init__(self, settings: Settings, extra: Sequence[type[Invariant]] = (), *, apart: bool = True) -> None:
         check_select(settings.select, [one.id for one in (*CATALOGUE, *extra)])
         self.settings = settings
-        self.targets = {target.name: TargetRun(settings, target, extra) for target in settings.targets}
+        self.targets = {target.name: TargetRun(settings, target, extra, apart=apart) for target in settings.targets}
 
     def start(self) -> None:
         """Open every target; one that cannot be opened ends the run, with its report written."""
@@ -205,6 +219,8 @@ def quiet() -> Iterator[None]:
 
 def _fault(error: BaseException) -> str:
     """Say in one line what of ours failed and where."""
+    if isinstance(error, Fault):  # told where it happened
+        return str(error)
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -92,7 +92,8 @@ class Judge:
             extra = [one for answer in config.hook.pytest_keyconform_invariants() for one in answer]
             sent = None if worker is None else reading.Settings.model_validate_json(worker[ROOT])
             found = settings_of(config) if sent is None else sent
-            return cls(Judging(found, extra), worker=worker is not None)
+            debugged = config.getoption("usepdb", default=False) or config.getoption("trace", default=False)
+            return cls(Judging(found, extra, apart=not debugged), worker=worker is not None)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -40,6 +41,14 @@ UNSTARTED = "start comes before judge"
 SHARES = (1, 10, 10, 60)  # of the time-out, after no, one, two and more invariants that ran into it
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a report says of a target: the policies it declares, and the operations it has."""
+
+    policies: dict[str, object] = field(default_factory=dict)
+    operations: tuple[str, ...] = ()
+
+
 class Conformance:
     """One target under the settings of a run. ``start`` first; each process of a run has one of its own.
 
@@ -58,7 +67,7 @@ class Conformance:
         self._backend: Backend | None = None
         self._programs: tuple[Workload, ...] | None = None
         self._histories: list[tuple[Workload, History]] = []
-        self._timed_out = 0
+        self.timed_out = 0  # invariants that ran into the time-out so far
 
     def invariants(self) -> tuple[type[Invariant], ...]:
         """Answer the selected invariants, in the order of the catalogue."""
@@ -99,19 +108,24 @@ class Conformance:
         verdict = self._bounded(lambda: replayed(self._examiner(), kind, token))
         return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
 
-    def report(self, results: Iterable[InvariantReport]) -> Report:
-        """Fold what came of the invariants."""
-        found = tuple(results)
+    def facts(self) -> Facts:
+        """Answer what is known of the target; nothing before `start`."""
         policies = Policies() if self._target is None else self._target.policies
         operations = () if self._backend is None else tuple(sorted(self._backend.claims.operations))
+        return Facts(policies.declared(), operations)
+
+    def report(self, results: Iterable[InvariantReport], facts: Facts | None = None) -> Report:
+        """Fold what came of the invariants; ``facts`` where another process opened the target."""
+        found = tuple(results)
+        facts = self.facts() if facts is None else facts
         return Report(
             target=self.name,
             profile=self._settings.profile,
             seed=self._settings.seed,
             verdict=verdict_of(found, self._settings.level, partial=len(found) < len(self._catalogue)),
             counts=counts_of(found),
-            policies=policies.declared(),
-            operations=operations,
+            policies=facts.policies,
+            operations=facts.operations,
             invariants=found,
         )
 
@@ -120,8 +134,7 @@ class Conformance:
 
         A backend that turns out to need a real event loop gets one, for this and all that comes after.
         """
-        limit = self._settings.timeout
-        limit = max(limit / SHARES[min(self._timed_out, len(SHARES) - 1)], min(1.0, limit))
+        limit = self.limit()
         dog = Watchdog(limit)
         try:
             with self._clock:
@@ -138,8 +151,13 @@ class Conformance:
         except (Exception, TimedOut):
             if not dog.fired:
                 raise
-            self._timed_out += 1
+            self.timed_out += 1
             return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
+
+    def limit(self) -> float:
+        """Answer how many seconds of real time the next invariant may take."""
+        limit = self._settings.timeout
+        return max(limit / SHARES[min(self.timed_out, len(SHARES) - 1)], min(1.0, limit))
 
     def _on_real_loop(self) -> Backend:
         if self._target is None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -32,7 +33,8 @@ async def answer(seconds):
 
     def work():
         real_sleep(seconds)
-        loop.call_soon_threadsafe(lambda: answered.done() or answered.set_result(None))
+        with suppress(RuntimeError):  # the loop may be closed
+            loop.call_soon_threadsafe(lambda: answered.done() or answered.set_result(None))
 
     threading.Thread(target=work).start()
     await answered
