@@ -1,8 +1,9 @@
-"""Counting what a call does to the storage, and dying at one of these touches: in a worker process."""
+"""What a call does to the storage: dying at one of these touches, and pausing at some, in a worker process."""
 
 from __future__ import annotations
 
 import builtins
+import fcntl
 import io
 import os
 import signal
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
+    import random
     import sqlite3
     from collections.abc import Callable
 
+OFTEN = 0.25  # the share of touches at which the process pauses
+LONGEST = 0.002  # seconds of such a pause: others get as far as a whole call meanwhile
 PAUSE = 0.002  # seconds between two attempts at a lock of another process
 _real_open = io.open
 _real_sleep = time.sleep
@@ -27,14 +31,20 @@ def die() -> NoReturn:
 
 
 class Touches:
-    """Counts down to the touch to die at; None: live. Also whom the connections of SQLite tell of commands."""
+    """Counts down to the touch to die at; None: live. Also whom the connections of SQLite tell of commands.
+
+    ``chance`` draws the pauses, while it is set: between a reading and a writing, and while a lock is held, others have
+    the time to come in between, which they hardly ever do in the few microseconds that it takes a quick machine.
+    """
 
     def __init__(self) -> None:
         self.dies_at: int | None = None
         self.storage = ""
+        self.chance: random.Random | None = None
 
     def touch(self, half: Callable[[], object] | None = None) -> None:
         """Be told of a touch; where the process dies at it, do ``half`` of it first."""
+        self.pause()
         if self.dies_at is None:
             return
         self.dies_at -= 1
@@ -43,11 +53,26 @@ class Touches:
                 half()
             die()
 
+    def pause(self) -> None:
+        """Let others come first, or do not."""
+        if self.chance is not None and self.chance.random() < OFTEN:
+            _real_sleep(self.chance.random() * LONGEST)
+
     def install(self) -> None:
         """Replace what writes files, for the rest of this process."""
         builtins.open = io.open = self._open
         for name in _REPLACED:
             setattr(os, name, self._told(getattr(os, name)))
+        for name in ("flock", "lockf"):
+            setattr(fcntl, name, self._holding(getattr(fcntl, name)))
+
+    def _holding(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def locked(*arguments: Any) -> Any:  # noqa: ANN401 - as the function it stands for
+            answer = function(*arguments)
+            self.pause()
+            return answer
+
+        return locked
 
     def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def told(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function it stands for

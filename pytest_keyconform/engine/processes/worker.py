@@ -16,6 +16,7 @@ from pytest_keyconform.engine.clock import MICROSECONDS, VirtualClock, real_mono
 from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.processes.touching import Touches
 from pytest_keyconform.engine.simulated import sqlite
+from pytest_keyconform.operation import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.adapters.connection import Connection as Bound
     from pytest_keyconform.adapters.resolve import Opened, Target
-    from pytest_keyconform.operation import Operation, Phase
+    from pytest_keyconform.operation import Operation
     from pytest_keyconform.workload import Given, Step
 
 
@@ -101,6 +102,7 @@ class Worker:
         """Do what is asked."""
         begin: Begin = self._connection.recv()
         random.seed(begin.seed)
+        self._chance = random.Random(f"{begin.seed} {os.getpid()}")  # noqa: S311 - when to pause
         self._clock.began = begin.began
         self._touches.storage = str(begin.storage)
         self._touches.install()
@@ -118,6 +120,7 @@ class Worker:
             policies, order = self._target.policies, _Order(self._clock)
             self._recorder = Recorder(nobody, self._keyring, begin.given, policies, order)
         kill = step.invocation.get("kill")
+        self._touches.chance = self._chance if asked.phase is Phase.PARALLEL else None
         self._touches.dies_at = None if kill is None else int(str(kill))
         try:
             own = {
