@@ -60,13 +60,17 @@ class Noise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Operations in the order of their calls, on the pool that was given."""
+    """Operations in the order of their calls, on the pool that was given.
+
+    ``clockless`` tells that the backend has a store or an upstream, whose time is its own, and asked no clock here.
+    """
 
     given: Given
     operations: tuple[Operation, ...]
     ending: Ending = Ending.FINISHED
     blocked: tuple[Blocked, ...] = ()
     noise: tuple[Noise, ...] = ()
+    clockless: bool = False
 
     def named(self, *names: str) -> Iterator[Operation]:
         """Yield the operations with one of these names."""

@@ -33,7 +33,8 @@ class Given:
     """The pool that a workload runs on. Keys are labels; the engine makes the canary keys they stand for.
 
     ``needs`` names the fields whose value matters to the workload, beyond the two lists of keys: a factory that
-    cannot be given them cannot be judged by it.
+    cannot be given them cannot be judged by it. ``starts`` is how many seconds later than usual the wall clock begins,
+    a whole number of quarters of an hour: for the days that are not like the others.
     """
 
     regular: tuple[str, ...] = ("key-1", "key-2", "key-3")
@@ -43,6 +44,7 @@ class Given:
     max_failures: int = 3
     max_retries: int = 3
     paid_key: str = ""
+    starts: float = 0.0
     needs: frozenset[str] = frozenset()
 
     def limits_of(self, model: str) -> Limits | None:
@@ -58,6 +60,7 @@ class Given:
         for name in ("default_model", "max_failures", "max_retries"):
             value = getattr(self, name)
             parts |= {name: value} if value != getattr(plain, name) or name in self.needs else {}
+        parts |= {"begins": f"+{self.starts / 86_400:g} days"} if self.starts else {}
         return tuple(parts.items())
 
     def keys(self, pool: str) -> tuple[str, ...]:
@@ -70,7 +73,8 @@ class Step:
     """One step of a program: an operation to call, or one of the harness' own.
 
     Those are ``advance``, seconds to let pass, ``restart``: the manager is closed and another one opened on the same
-    storage, and ``crash``: likewise, but it is killed. An operation with the argument ``kill`` is killed as it touches
+    storage, ``down`` seconds later where that is given, ``crash``: likewise, but it is killed, and ``set_clock``: the
+    wall clock is set forth, or back if ``seconds`` is negative, while monotonic time goes on. An operation with the argument ``kill`` is killed as it touches
     the store for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does

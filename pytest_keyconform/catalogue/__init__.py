@@ -10,7 +10,7 @@ from pytest_keyconform.catalogue.invariant import Invariant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIVE", "DUR")
+FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "TIME", "LIVE", "DUR")
 MODULES: Final = (
     "acquire",
     "rotation",
@@ -31,6 +31,8 @@ MODULES: Final = (
     "vertex",
     "formats",
     "answers",
+    "windows",
+    "clocks",
     "liveness",
     "livelock",
     "cancelling",

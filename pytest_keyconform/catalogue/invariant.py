@@ -133,6 +133,7 @@ class Invariant(ABC):
     ``awaited`` tells that the promise is about awaits: a synchronous backend has none.
     ``ends`` tells that a call that never ends breaks this promise.
     ``general`` tells that the rule may judge any history, generated ones too, not only those of its own workloads.
+    ``timed`` tells that it is about time: a backend that asks no clock which can be moved is not judged by it.
     ``unhindered`` tells that the promise can be judged whatever calls raise.
     """
 
@@ -150,6 +151,7 @@ class Invariant(ABC):
     awaited: ClassVar[bool] = False
     ends: ClassVar[bool] = False
     general: ClassVar[bool] = False
+    timed: ClassVar[bool] = False
     unhindered: ClassVar[bool] = False
     CONFORMING: ClassVar[tuple[str, ...]]
     VIOLATING: ClassVar[tuple[str, ...]]

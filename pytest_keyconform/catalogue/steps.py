@@ -128,9 +128,19 @@ def views(given: Given, *, pool: str = "regular") -> tuple[Step, ...]:
     return (status(pool=pool), *([all_keys()] if pool == "regular" else []), *each)
 
 
-def restart() -> Step:
-    """Close the manager and open another one on the same storage."""
-    return step("restart")
+def state() -> Step:
+    """Read the whole state."""
+    return step("state", optional=True)
+
+
+def set_clock(seconds: float) -> Step:
+    """Set the wall clock forth, or back if negative."""
+    return step("set_clock", seconds=seconds)
+
+
+def restart(*, down: float = 0.0) -> Step:
+    """Close the manager and open another one on the same storage, at once or so many seconds later."""
+    return step("restart", down=down if down else ...)
 
 
 def crash() -> Step:

@@ -11,6 +11,9 @@ from pytest_keyconform.model.linearize import Undecided
 from pytest_keyconform.operation import Skipped
 from pytest_keyconform.verdict import Violation
 
+CLOCKLESS = (
+    "its clock cannot be moved: the backend asked no clock of Python's, so the time is that of its store or upstream"
+)
 UNANSWERED = "its key was never answered"
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ def judge_of(rule: Invariant) -> Judge:
             return Unjudged(str(undecided))
         except Exception as error:  # noqa: BLE001 - a broken rule neither passes nor fails a backend
             return Unjudged(f"the rule {rule.id} failed on a history: {type(error).__name__}: {error}")
+        if found is not None and rule.timed and history.clockless:
+            return Unjudged(CLOCKLESS)
         return found or unending(rule, history) or unjudgeable(rule, history)
 
     return judge

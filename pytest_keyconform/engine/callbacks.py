@@ -125,6 +125,7 @@ class Callbacks(_AnyLoop):
         """Set a timer; ``when`` is on the scale of `time`."""
         if self._closed:
             raise RuntimeError("Event loop is closed")
+        self._clock.readings += 1  # who sets a timer goes by the clock
         handle = new(Handle)
         handle.callback = callback
         handle.arguments = args

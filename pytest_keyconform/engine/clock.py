@@ -36,7 +36,7 @@ _UPTIME_TICKS = int(UPTIME) * MICROSECONDS
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - freezegun's factories answer naive UTC
 
 # Packages whose own waits and measures go on in real time.
-_WAITING = ("asyncio", "concurrent", "multiprocessing", "queue", "subprocess", "threading")
+_WAITING = ("asyncio", "concurrent", "logging", "multiprocessing", "queue", "subprocess", "threading")
 _REAL_TIME = frozenset((*_WAITING, *TESTING))
 
 _active: list[VirtualClock] = []
@@ -59,6 +59,7 @@ class VirtualClock:
         self.ticks = 0
         self.sleep_elsewhere: Callable[[float], None] = real_sleep
         self.sleeper: Callable[[float], bool] | None = None
+        self.readings = 0  # of time by whoever is not the harness, since the execution began
         self._wall_step = 0
         self._thread = threading.get_ident()
         self._watched: list[ModuleType] = []
@@ -73,6 +74,7 @@ class VirtualClock:
     def reset(self) -> None:
         """Go back to START, as every execution begins; takes back what `step_wall` did."""
         self.ticks = 0
+        self.readings = 0
         self._wall_step = 0
 
     def advance(self, seconds: float) -> None:
@@ -170,6 +172,7 @@ class VirtualClock:
                 put(stack, module, "time", _REAL_MODULE)
 
     def _utc_now(self) -> datetime:
+        self.readings += 1
         return _EPOCH + timedelta(microseconds=_START_TICKS + self._wall_step + self.ticks)
 
 
@@ -187,7 +190,10 @@ class TimeFunction:
 
     def __call__(self, *arguments: object) -> object:
         """Answer what the function would."""
-        return self._virtual(_active[-1], *arguments) if _active else self.real(*arguments)
+        if not _active:
+            return self.real(*arguments)
+        _active[-1].readings += 1
+        return self._virtual(_active[-1], *arguments)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copy and pickle by name, as builtins do."""

@@ -21,7 +21,7 @@ from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, 
 from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytest_keyconform.adapters.recording import Call
@@ -54,6 +54,8 @@ class Program:
 
     ``recorder`` is there once the manager is open; ``opening`` is the operation that opened it, or failed to.
     ``storage`` is a folder of this execution alone, for a backend whose state lasts; `listening` removes it.
+    ``pass_time`` lets seconds pass while no instance is open, as the engine does it.
+    ``outside`` tells that the backend has a store or an upstream, whose clock nobody here can move.
     ``moments`` fill only where ``observed``. ``leased`` tells that reports need a lease of the key that was acquired.
     """
 
@@ -78,12 +80,15 @@ class Program:
         self.moments: list[Moment] = []
         self.noise: list[Noise] = []
         self.storage: Path | None = None
+        self.outside = target.policies.durability != "none"
+        self.pass_time: Callable[[float], None] = clock.advance
         self.leased = leased
         self._leases: dict[tuple[str, str], Ref] = {}
         self._taken = 0
         self._order = _Order(clock)
         random.seed(seed)
         clock.reset()
+        clock.step_wall(workload.given.starts)
 
     async def open(self) -> bool:
         """Open a manager on the workload's pool; tell whether that went well."""
@@ -107,11 +112,12 @@ class Program:
         """Open one more manager on the workload's pool and storage; raises `OpeningFailed`."""
         return await self.target.opened(self.keyring.pool_of(self.workload.given, storage=self.storage))
 
-    async def _restarted(self, _name: str, _arguments: dict[str, object]) -> None:
-        """Close the manager and put another one on the same storage in its place."""
+    async def _restarted(self, _name: str, arguments: dict[str, object]) -> None:
+        """Close the manager and put another one on the same storage in its place, some time later or at once."""
         if self.opened is None or self.recorder is None:
             return
         await self.opened.close()
+        self.pass_time(float(str(arguments.get("down", 0.0))))
         try:
             self.opened = await self.instance()
         except OpeningFailed as failure:
@@ -134,6 +140,11 @@ class Program:
         operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
         self.note(client, "return", str(operation.response))
         return operation
+
+    def set_clock(self, step: Step, *, client: int) -> None:
+        """Set the wall clock, as NTP or an operator would."""
+        self.note(client, "set clock", str(step))
+        self.clock.step_wall(float(str(step.invocation.get("seconds"))))
 
     async def with_leases(self, workload: Workload) -> tuple[tuple[Step, ...], ...]:
         """Answer the steps of the parallel clients, with the leases that they report on taken beforehand."""
@@ -223,6 +234,7 @@ class Program:
             operations=(*opening, *operations),
             ending=ending,
             noise=tuple(dict.fromkeys(self.noise)),
+            clockless=self.outside and not self.clock.readings,
             **more,
         )
 

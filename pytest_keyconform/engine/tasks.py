@@ -57,6 +57,7 @@ class TaskRunner:
         """Run one execution."""
         started = real_perf_counter()
         program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
+        program.outside |= not self.complete
         loop = self.loop()
         loop.ending = program.stop
         if observed:
@@ -124,7 +125,11 @@ class TaskRunner:
                 program.note(client, "advance", str(step))
                 seconds = float(str(step.invocation.get("seconds")))
                 loop.horizon += seconds
+                loop.max_steps += int(seconds)  # a worker of the backend's may wake up each second
                 await asyncio.sleep(seconds)
+                self._clock.readings -= 1  # that timer was the harness' own
+            elif step.name == "set_clock":
+                program.set_clock(step, client=client)
             elif step.invocation.get("cancel") is not None:
                 await self._cancelled(program, step, client=client, phase=phase)
             else:

@@ -57,14 +57,14 @@ class Oracle:
     def used(self, state: State, cell: tuple[str, str, str], now: float) -> dict[str, Bounds]:
         """Answer what is surely and what is perhaps used in the windows of now: rpm, tpm and rpd."""
         rows = state.spent.get(cell, ())
-        requests, zone = [row.requests for row in rows], self.policies.day_zone
+        requests, zone, shift = [row.requests for row in rows], self.policies.day_zone, self.given.starts
         minutes = [windows.in_minute(row.at, now) for row in rows]
         if self.policies.minute_window == "bucket":  # it drains from the first second on
             minutes = [m & Tri.MAYBE if now - row.at > INSTANT else m for row, m in zip(rows, minutes, strict=True)]
         return {
             "rpm": total(zip(requests, minutes, strict=True)),
             "tpm": total(zip([row.tokens for row in rows], minutes, strict=True)),
-            "rpd": total(zip(requests, [windows.in_day(row.at, now, zone) for row in rows], strict=True)),
+            "rpd": total(zip(requests, [windows.in_day(row.at + shift, now + shift, zone) for row in rows], strict=True)),
         }
 
     def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
@@ -110,7 +110,7 @@ class Oracle:
             cells = [other for other in state.marks if other[:2] == cell[:2]]
         answer = Tri.NO
         for mark in (state.marks[c] for c in cells if c in state.marks):
-            lasting = windows.marked(mark.at, mark.count, now, self.policies)
+            lasting = windows.marked(mark.at, mark.count, now, self.policies, starts=self.given.starts)
             answer |= lasting if mark.sure else lasting & Tri.MAYBE
         return answer
 

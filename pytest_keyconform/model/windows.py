@@ -42,15 +42,18 @@ def in_day(spent_at: float, now: float, zone: str) -> Tri:
     return Tri.MAYBE if early is not late else Tri.YES if early else Tri.NO
 
 
-def marked(at: float, count: int, now: float, policies: Policies) -> Tri:
-    """Tell whether a 429 mark set then (the ``count``-th in a row) still keeps the key out now."""
+def marked(at: float, count: int, now: float, policies: Policies, *, starts: float = 0.0) -> Tri:
+    """Tell whether a 429 mark set then (the ``count``-th in a row) still keeps the key out now.
+
+    ``starts`` as in `Given`: days are told by the wall clock.
+    """
     recovery = policies.quota_recovery
     if recovery is None:
         return Tri.YES
     if recovery == "minute":
         return in_minute(at, now)
     if recovery == "day":
-        return in_day(at, now, policies.day_zone)
+        return in_day(at + starts, now + starts, policies.day_zone)
     return pausing(at, recovery, count, now)
 
 
@@ -63,6 +66,34 @@ def pausing(at: float, recovery: float | tuple[float, ...] | None, count: int, n
     shortest, longest = (expected, expected) if count == 1 else (min(steps), max(steps))
     age = now - at
     return Tri.YES if age < shortest else Tri.NO if age > longest + SLACK else Tri.MAYBE
+
+
+def midnight(now: float, zone: str) -> float:
+    """Answer the next second at which a day of this zone begins; under ``rolling`` a day after now."""
+    if zone == "rolling":
+        return now + DAY
+    quarter = math.floor(now / QUARTER)
+    own = _date_of(quarter, zone)
+    while _date_of(quarter, zone) == own:
+        quarter += 1
+    return float(quarter * QUARTER)
+
+
+def uneven_days(zone: str) -> tuple[tuple[float, float], ...]:
+    """Answer the first days of a zone that are shorter and longer than others: where each begins, and how long it is.
+
+    Within two years; none where its clocks are never changed.
+    """
+    if zone == "rolling":
+        return ()
+    found: dict[bool, tuple[float, float]] = {}
+    begin = midnight(0.0, zone)
+    for _ in range(2 * 366):
+        end = midnight(begin, zone)
+        if end - begin != DAY:
+            found.setdefault(end - begin < DAY, (begin, end - begin))
+        begin = end
+    return tuple(found.values())
 
 
 def _date(second: float, zone: str) -> dt.date:

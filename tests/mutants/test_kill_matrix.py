@@ -14,6 +14,7 @@ IDS = (
     *(f"FAIL{number:02}" for number in range(1, 14)),
     *(f"VTX{number:02}" for number in range(1, 5)),
     *(f"FMT{number:02}" for number in (*range(1, 7), 8)),
+    *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in (*range(1, 5), 7)),
     *(f"DUR{number:02}" for number in range(1, 5)),
 )
@@ -21,7 +22,11 @@ IDS = (
 
 def bases_of(id):
     """The managers that bugs of an id are planted in: stored ones, or the one rich in awaits and the other."""
-    return ("sqlite", "async-sqlite", "file") if id.startswith("DUR") else ("rich", "poor")
+    if id.startswith("DUR"):
+        return ("sqlite", "async-sqlite", "file")
+    if id in ("TIME04", "TIME08"):
+        return ("sqlite", "async-sqlite")
+    return ("poor",) if id == "TIME09" else ("rich", "poor")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pytest_keyconform.engine.loop import Deadlock, Livelock, Stalled
 from pytest_keyconform.engine.waiting import pending, place
 
 if TYPE_CHECKING:
+    import contextvars
     import socket
     from collections.abc import Callable, Coroutine
 
@@ -69,6 +70,13 @@ class DelayedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Answer the same virtual seconds as `time.monotonic`."""
         return self._virtual.monotonic()
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Set a timer: who does goes by the clock."""
+        self._virtual.readings += 1
+        return super().call_at(when, callback, *args, context=context)
 
     def run(self, main: Coroutine[Any, Any, T], chooser: Chooser | None = None) -> T:
         """Run until ``main`` is done and answer its result; whatever is still going on then is ended.

@@ -74,6 +74,7 @@ class ThreadRunner:
         started = real_perf_counter()
         program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
         with program.listening(), self._turns(scheduler) as turns:
+            program.pass_time = turns.advance
             if observed:
                 turns.switched = _observer(program)
             with suppress(Ended):
@@ -120,6 +121,8 @@ class ThreadRunner:
             if step.name == "advance":
                 program.note(client, "advance", str(step))
                 turns.advance(float(str(step.invocation.get("seconds"))))
+            elif step.name == "set_clock":
+                program.set_clock(step, client=client)
             else:
                 drive(program.perform(step, client=client, phase=phase))
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from contextlib import contextmanager
 
 from managers.poor import NOTHING
@@ -13,7 +14,7 @@ from pytest_keyconform import Policies
 
 
 class FileManager:
-    """Counts requests and tokens of the minute that never ends; each report replaces the file."""
+    """Counts requests and tokens of a minute; each report replaces the file."""
 
     policies = Policies(durability="write-through", model_match="exact", selection="round-robin")
 
@@ -57,7 +58,7 @@ class FileManager:
     def _add(self, name, tokens):
         with self._alone():
             counts = self._read()
-            used = counts.setdefault(name, {"rpm": 0, "tpm": 0})
+            used = counts[name] = self._current(counts.get(name))
             used["rpm"] += 1
             used["tpm"] += tokens
             self._write(counts)
@@ -70,4 +71,10 @@ class FileManager:
 
     def get_usage_stats(self, api_key, model_name):
         with self._alone():
-            return self._read().get(f"{api_key} {model_name}", {"rpm": 0, "tpm": 0})
+            used = self._current(self._read().get(f"{api_key} {model_name}"))
+        return {"rpm": used["rpm"], "tpm": used["tpm"]}
+
+    def _current(self, used):
+        """Answer what was used, without what belongs to a minute that has ended."""
+        minute = int(time.time() // 60)
+        return used if used and used["minute"] == minute else {"minute": minute, "rpm": 0, "tpm": 0}

@@ -15,6 +15,7 @@ from planted import (
     quota,
     recovery,
     serving,
+    time,
     unknown,
     vertex,
 )
@@ -34,6 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *vertex.MUTANTS,
     *formats.MUTANTS,
     *liveness.MUTANTS,
+    *time.MUTANTS,
     *durability.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

@@ -12,7 +12,12 @@ from pytest_keyconform import Policies
 
 
 class MarksWithStamps(PoorManager):
-    """A 429 mark ends at an instant of its own, kept by pool object, key and model."""
+    """A 429 mark ends at an instant of its own, kept by pool object, key and model.
+
+    ``_now`` is a clock that nobody sets back; a subclass whose marks end with a day has the wall clock.
+    """
+
+    _now = staticmethod(time.monotonic)
 
     def __init__(self, pool):
         super().__init__(pool)
@@ -23,7 +28,7 @@ class MarksWithStamps(PoorManager):
         raise NotImplementedError
 
     def _usable(self, card, model):
-        if time.time() < self._until.get((id(card), model), 0.0):
+        if self._now() < self._until.get((id(card), model), -math.inf):
             return False
         return super()._usable(card, model)
 
@@ -56,7 +61,7 @@ class BackAfterSeconds(MarksWithStamps):
     policies = Policies(quota_recovery=30.0)
 
     def _mark_ends(self, card, model):
-        return time.time() + 30.0
+        return self._now() + 30.0
 
 
 class BackAfterSteps(MarksWithStamps):
@@ -66,13 +71,14 @@ class BackAfterSteps(MarksWithStamps):
 
     def _mark_ends(self, card, model):
         step = min(self._offences[id(card), model], 3)
-        return time.time() + (10.0, 20.0, 40.0)[step - 1]
+        return self._now() + (10.0, 20.0, 40.0)[step - 1]
 
 
 class BackNextDay(MarksWithStamps):
     """A 429 keeps a key out until the provider's midnight."""
 
     policies = Policies(quota_recovery="day")
+    _now = staticmethod(time.time)
 
     def _mark_ends(self, card, model):
         today = datetime.fromtimestamp(time.time(), DAY_ZONE)
@@ -182,8 +188,8 @@ class Bucket(PoorManager):
         self._levels = {}
 
     def _level(self, card, model, name, capacity):
-        level, at = self._levels.get((id(card), model, name), (0.0, time.time()))
-        passed = max(0.0, time.time() - at)
+        level, at = self._levels.get((id(card), model, name), (0.0, time.monotonic()))
+        passed = max(0.0, time.monotonic() - at)
         return max(0.0, level - passed * capacity / WINDOW)
 
     def _capacity(self, model, name):
@@ -202,7 +208,7 @@ class Bucket(PoorManager):
             capacity = self._capacity(model, name)
             if capacity is not None:
                 level = self._level(card, model, name, capacity)
-                self._levels[id(card), model, name] = level + amount, time.time()
+                self._levels[id(card), model, name] = level + amount, time.monotonic()
         super()._spend(card, model, tokens)
 
     async def reset_usage(self):
