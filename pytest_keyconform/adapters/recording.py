@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -235,10 +236,25 @@ class Recorder:
 
 
 def counted(usage: object) -> object:
-    """Answer the counters of a usage, those the backend counts; anything else as it is."""
+    """Answer the counters of a usage, those the backend counts; anything else as it is.
+
+    What a dict holds beside them is passed over; the type of what JSON does not take stands under ``not JSON``.
+    """
     if isinstance(usage, Usage):
-        usage = {name: getattr(usage, name) for name in _COUNTERS if getattr(usage, name) is not None}
-    return {name: usage[name] for name in _COUNTERS if name in usage} if isinstance(usage, dict) else usage
+        return {name: getattr(usage, name) for name in _COUNTERS if getattr(usage, name) is not None}
+    if not isinstance(usage, dict):
+        return usage
+    counters = {name: usage[name] for name in _COUNTERS if name in usage}
+    strange = next((type(value).__name__ for value in list(usage.values()) if not _is_json(value)), None)
+    return counters if strange is None else {**counters, "not JSON": strange}
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def mutate(answer: object, depth: int = _DEEPEST) -> None:

@@ -14,6 +14,8 @@ FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "TIME", "LI
 MODULES: Final = (
     "acquire",
     "rotation",
+    "leasing",
+    "consistency",
     "quota",
     "accounts",
     "configured",
@@ -28,6 +30,7 @@ MODULES: Final = (
     "keeping",
     "mixing",
     "recovery",
+    "instructed",
     "vertex",
     "formats",
     "answers",

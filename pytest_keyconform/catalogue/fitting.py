@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Given, Step, Workload
 
-SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "kill", "pool"})
+SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "kill", "of", "pool"})
 ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock"})
 
 
@@ -31,7 +31,9 @@ def inapplicable(rule: type[Invariant], policies: Policies, claims: Claims) -> M
     """Tell whether a declared policy or a missing operation makes a whole invariant meaningless."""
     for name, meaningful in rule.applies.items():
         declared = getattr(policies, name)
-        if declared not in meaningful and not isinstance(declared, tuple(kind for kind in meaningful if isinstance(kind, type))):
+        if declared not in meaningful and not isinstance(
+            declared, tuple(kind for kind in meaningful if isinstance(kind, type))
+        ):
             return Misfit("", f"the declared policy {name} = {declared!r} makes it meaningless")
     misfit = _unfounded(rule, policies, claims)
     if misfit is not None:

@@ -12,7 +12,7 @@
     acquire(model=m1) -> raises KeyError
 
 Lines that begin with ``|`` and stand together overlap, one client each. An answer is a Python literal or a bare word;
-``raises Name`` is an undeclared error, ``raises typed Name`` a declared one, ``pending`` a call that never came back,
+``a = acquire()`` names the answer. ``raises Name`` is an undeclared error, ``raises typed Name`` a declared one, ``pending`` a call that never came back,
 ``spinning`` one that never came back and never stopped running, ``cancelled`` one that the harness cancelled,
 ``skipped`` one the backend does not claim; ``... -> answer after 5`` is a call that took 5 seconds;
 ``<coroutine>`` an answer that is not plain. A line ``noise unawaited: text`` is something that went wrong beside.
@@ -116,11 +116,11 @@ class _Reader:
                 self.add(line, parallel=False)
 
     def add(self, line: str, *, parallel: bool) -> None:
-        match = re.fullmatch(r"(\w+)\((.*?)\)(?: -> (.*?))?(?: after ([\d.]+))?", line)
+        match = re.fullmatch(r"(?:(\w+) = )?(\w+)\((.*?)\)(?: -> (.*?))?(?: after ([\d.]+))?", line)
         if match is None:
             message = "expected 'operation(name=value, ...) -> answer'"
             raise ValueError(message)
-        name, arguments, answer, took = match.groups()
+        bind, name, arguments, answer, took = match.groups()
         invocation = Invocation(name, tuple((key, _value(text)) for key, text in _pairs(arguments, ",")))
         if name == "advance":
             self.now += float(str(invocation.get("seconds")))
@@ -139,6 +139,7 @@ class _Reader:
                 until=None if response is None else self.now + float(took or 0),
                 client=len(self.group),
                 phase=Phase.PARALLEL if parallel else Phase.FINALE,
+                bind=bind,
             )
         )
         self._overlap()

@@ -140,7 +140,7 @@ def set_clock(seconds: float) -> Step:
 
 def restart(*, down: float = 0.0) -> Step:
     """Close the manager and open another one on the same storage, at once or so many seconds later."""
-    return step("restart", down=down if down else ...)
+    return step("restart", down=down or ...)
 
 
 def crash() -> Step:

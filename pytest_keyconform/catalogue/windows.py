@@ -41,7 +41,9 @@ class Timed(Invariant, shared=True):
         """Answer the steps that use a key up by one request and so many tokens."""
         key = key or ("key-1" if pool == "regular" else "vertex-1")
         taken = self.taking(tag, pool=pool) if self.policies.counted_on == "acquire" else ()
-        return *taken, *reported(self, [(key, lambda lease: record(lease, pool=pool, tokens=tokens))], pool=pool, tag=tag)
+        return *taken, *reported(
+            self, [(key, lambda lease: record(lease, pool=pool, tokens=tokens))], pool=pool, tag=tag
+        )
 
     def refused(self, *, pool: str = "regular") -> tuple[Step, ...]:
         """Answer the steps that ask in vain; none where a call would wait for what it does not get."""
@@ -255,7 +257,12 @@ class TrafficExtendsNothing(Timed):
                 steps = [
                     step
                     for number in range(15)
-                    for step in (*self.taking(f"a{number}"), *self.spend(f"s{number}", tokens=10), advance(20.0), tick())
+                    for step in (
+                        *self.taking(f"a{number}"),
+                        *self.spend(f"s{number}", tokens=10),
+                        advance(20.0),
+                        tick(),
+                    )
                 ]
                 if self.policies.counted_on == "acquire":  # one to see, one to spend
                     limit = Limits(rpm=12) if limit.rpm else limit

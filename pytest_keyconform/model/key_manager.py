@@ -64,7 +64,9 @@ class Oracle:
         return {
             "rpm": total(zip(requests, minutes, strict=True)),
             "tpm": total(zip([row.tokens for row in rows], minutes, strict=True)),
-            "rpd": total(zip(requests, [windows.in_day(row.at + shift, now + shift, zone) for row in rows], strict=True)),
+            "rpd": total(
+                zip(requests, [windows.in_day(row.at + shift, now + shift, zone) for row in rows], strict=True)
+            ),
         }
 
     def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:

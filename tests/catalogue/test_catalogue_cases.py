@@ -23,6 +23,7 @@ LEVELS = ("must", "should")
 POLICIES = {
     "default": Policies(),
     "lease": Policies(tenure="lease"),
+    "lease-with-ends": Policies(tenure="lease", lease_ttl=60.0),
     "on-report": Policies(tenure="lease", release="on-report"),
     "random": Policies(selection="random"),
     "least-used": Policies(selection="least-used"),

@@ -44,12 +44,17 @@ class Ledger:
         if not isinstance(model, str):
             message = f"a model is named by a str, not by {type(model).__name__}"
             raise TypeError(message)
+        model = self._spelling(model)
         if model in self._limits:
             return model
         stems = [
             name for name in self._limits if model.startswith(name) and model[len(name) : len(name) + 1] in SEPARATORS
         ]
         return max(stems, key=len, default=model)
+
+    def _spelling(self, model):
+        """Answer a name as it is spelt here: without blanks around it, without a prefix, in lower case."""
+        return model.strip().casefold().removeprefix("models/")
 
     def _minute(self):
         return int(time.time() // MINUTE)

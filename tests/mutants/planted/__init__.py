@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from planted import (
     acquire,
+    consistency,
     durability,
     exhaustion,
     failures,
     formats,
+    leasing,
     liveness,
     mixing,
     quota,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 MUTANTS: tuple[Mutant, ...] = (
     *acquire.MUTANTS,
     *serving.MUTANTS,
+    *leasing.MUTANTS,
+    *consistency.MUTANTS,
     *quota.MUTANTS,
     *exhaustion.MUTANTS,
     *unknown.MUTANTS,

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from managers.poor import DAY_ZONE, PoorManager
 from managers.rich import RichManager
 from managers.stored import READ, AsyncSqliteManager, SqliteManager
-from pytest_keyconform import Policies
 
 from planted.registry import planted
+from pytest_keyconform import Policies
 
 STEPS = (10.0, 30.0, 90.0)
 STANDARD = timezone(timedelta(hours=-8))  # Pacific time as it is in winter

@@ -7,7 +7,7 @@ from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
 
-from twins import choosing, declared, leases, recovering, remote, shapes, stored, waiting, wrapped
+from twins import choosing, declared, instructed, leases, recovering, remote, shapes, stored, waiting, wrapped
 
 TWINS = (
     RichManager,
@@ -21,7 +21,9 @@ TWINS = (
     choosing.RandomChoice,
     choosing.ByTimeStamp,
     choosing.CountedOnAcquire,
+    instructed.ObeysRetryAfter,
     leases.LeaseDesk,
+    leases.LeaseDeskWithEnds,
     leases.LeaseUntilReport,
     declared.FallsBack,
     declared.RaisesTyped,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 from managers.poor import NOTHING, PoorManager
 
@@ -77,6 +78,25 @@ class LeaseDesk(Adapter):
 
     async def status(self, pool):
         return self._books._groups(pool == "vertex")
+
+
+class LeaseDeskWithEnds(LeaseDesk):
+    """A ticket that was not given back after a minute holds nothing any more. ``_since`` are times of tickets."""
+
+    policies = Policies(tenure="lease", lease_ttl=60.0)
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self._since = {}
+
+    async def acquire(self, model, pool):
+        ended = [held for held, ticket in self._holders.items() if time.monotonic() - self._since[ticket] >= 60.0]
+        for held in ended:
+            del self._holders[held]
+        answer = await super().acquire(model, pool)
+        if isinstance(answer, Lease):
+            self._since[answer.handle[1]] = time.monotonic()
+        return answer
 
 
 class LeaseUntilReport(Adapter):

@@ -1,0 +1,238 @@
+"""QUO08, QUO11 and FMT07: a usage and a state that are whole, and no more handed out than the limit."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar, final
+
+from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
+from pytest_keyconform.catalogue.provoking import limited, reported
+from pytest_keyconform.catalogue.reading import wrong_usage
+from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
+from pytest_keyconform.catalogue.standing import hurt
+from pytest_keyconform.catalogue.steps import acquire, advance, record, state, tick, usage
+from pytest_keyconform.model.windows import FREE_AFTER
+from pytest_keyconform.operation import Answered, Opaque
+from pytest_keyconform.workload import Given, Limits, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pytest_keyconform.history import History
+    from pytest_keyconform.operation import Operation
+    from pytest_keyconform.verdict import Violation
+    from pytest_keyconform.workload import Step
+
+GROUPS = ("available", "exhausted", "inactive")
+POOLS = ("regular_keys", "vertex_keys")
+
+
+@final
+class UsageIsWhole(Invariant):
+    """`usage` is a copy, JSON-serialisable, and consistent in itself.
+
+    Why: it goes to a dashboard as JSON, and a number of requests beside the tokens of another moment misleads (002-C2).
+    How it breaks: the row itself is answered; requests and tokens are read one after the other; a datetime is in it.
+    Fix: build a new dict of plain numbers in one step, under the lock or in one statement.
+    """
+
+    id = "QUO08"
+    audits = ("002-C2",)
+    requires = ("usage", "record")
+    subject = ("usage",)
+    overlap = True
+    CONFORMING = (
+        '| record(lease=key-1, tokens=5) -> True\n| usage(key=key-1) -> {"rpm": 1, "tpm": 5}',
+        '| record(lease=key-1, tokens=5) -> True\n| usage(key=key-1) -> {"rpm": 0, "tpm": 0}',
+        'record(lease=key-1, tokens=5) -> True\nusage(key=key-1, mutate=True) -> {"rpm": 1}\nusage(key=key-1) -> {"rpm": 1}',
+    )
+    VIOLATING = (
+        '| record(lease=key-1, tokens=5) -> True\n| usage(key=key-1) -> {"rpm": 1, "tpm": 0}',
+        'record(lease=key-1, tokens=5) -> True\nusage(key=key-1, mutate=True) -> {"rpm": 1}\nusage(key=key-1) -> {}',
+        'usage(key=key-1) -> {"rpm": 0, "not JSON": "datetime"}',
+        "usage(key=key-1) -> raises KeyError",
+    )
+
+    def workloads(self) -> Iterator[Workload]:
+        """Read beside one report and beside two, of a used key and of a fresh one; an answer emptied by its reader."""
+        five, seven = record("key-1", tokens=5), record("key-1", tokens=7)
+        read = (usage("key-1"),)
+        emptied = usage("key-1", mutate=True)
+        yield Workload(name="fresh", given=Given(), setup=read)
+        yield Workload(name="copy", given=Given(), setup=(*self._told(), emptied, *read, *self._told("t"), *read))
+        if self.policies.tenure == "lease":
+            return
+        yield Workload(name="one", given=Given(), clients=((five,), read), finale=read)
+        yield Workload(name="after-one", given=Given(), setup=(five,), clients=((seven,), read), finale=read)
+        yield Workload(name="two", given=Given(), clients=((five,), (seven,), read), finale=read)
+        yield Workload(name="read-twice", given=Given(), clients=((five, seven), read * 2), finale=read)
+
+    def _told(self, tag: str = "s") -> tuple[Step, ...]:
+        return reported(self, [("key-1", lambda lease: record(lease, tokens=5))], tag=tag)
+
+    def refuses(self, moment: Moment) -> Refusal | None:
+        """Refuse a usage that was so at no moment, and one that a copy does not explain."""
+        if moment.name == "usage" and isinstance(moment.value, dict) and "not JSON" in moment.value:
+            kind = moment.value["not JSON"]
+            return moment.refusal("numbers, and nothing that JSON does not know", f"usage holds a {kind}")
+        emptied = moment.name == "usage" and moment.answered and moment.value == {}
+        if emptied and moment.operation.get("mutate") is None and moment.state.spent.get(moment.cell):
+            return moment.refusal("what was recorded: its reader changed a copy", "usage answers what a reader changed")
+        return wrong_usage(moment)
+
+
+@final
+class NoMoreThanTheLimit(Invariant):
+    """Counted on acquire: parallel acquires hand out no more than the limit, and a refused one spends nothing.
+
+    Why: who counts when a key is handed out promises the limit itself, also to callers at once (003-B2b, 002-C1).
+    How it breaks: the count is looked at, something is awaited, and it is raised; a refused call has raised it too.
+    Fix: look and raise in one step, and raise only where a key is answered.
+    """
+
+    id = "QUO11"
+    audits = ("003-B2b", "002-C1")
+    applies: ClassVar = {"counted_on": ("acquire",)}
+    overlap = True
+    CONFORMING = (
+        'policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\n| acquire() -> key-1\n| acquire() -> ""',
+        'policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\nacquire() -> key-1\nacquire() -> ""\nadvance(seconds=61)\nacquire() -> key-1',
+    )
+    VIOLATING = (
+        "policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\n| acquire() -> key-1\n| acquire() -> key-1",
+        'policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\n| acquire() -> ""\n| acquire() -> ""',
+        (
+            'policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\nacquire() -> key-1\nacquire() -> ""\n'
+            'usage(key=key-1) -> {"rpm": 2}'
+        ),
+    )
+
+    def workloads(self) -> Iterator[Workload]:
+        """One acquire more than the limit, and several more, on one key and on two; and again a window later."""
+        ask = self.policies.tenure == "rotation"
+        later = (advance(FREE_AFTER), tick())
+        for name, keys, limit, callers in (("two", 1, 1, 2), ("three", 1, 2, 3), ("two-keys", 2, 1, 3)):
+            given = limited(Limits(rpm=limit), keys=keys)
+            clients = tuple(self.taking(f"a{number}") for number in range(callers))
+            read = tuple(usage(key, optional=True) for key in given.regular)
+            last = (*later, *(step for number in range(keys * limit) for step in self.taking(f"z{number}")))
+            yield Workload(name=name, given=given, clients=clients, finale=(*read, *last))
+        if ask and self.policies.exhaustion != "blocks":
+            day = limited(Limits(rpd=2), keys=1)
+            refused = (acquire(), acquire(), acquire(), acquire(), usage("key-1", optional=True))
+            yield Workload(name="refused", given=day, setup=refused)
+            many = limited(Limits(rpm=2), keys=1)
+            again = (*refused, *later, acquire(), acquire(), acquire())
+            yield Workload(name="refused-later", given=many, setup=again)
+
+    def refuses(self, moment: Moment) -> Refusal | None:
+        """Refuse one key too many, one too few, and a count of what was refused."""
+        if moment.name == "acquire":
+            return unusable_served(moment) or nothing_served(moment)
+        return wrong_usage(moment)
+
+
+@final
+class StateIsWhole(Invariant):
+    """`get_state()` lists every configured model and those added on the fly, its summary equals its lists, JSON takes it.
+
+    Why: the overview is read by people and by dashboards; a model that is missing looks as if nobody used it (000-R).
+    How it breaks: models added on the fly are left out; totals are counted elsewhere, at another time; a set is in it.
+    Fix: build the lists in one step, and count the totals from them.
+    """
+
+    id = "FMT07"
+    audits = ("000-R", "002-C2", "002-O3")
+    requires = ("state",)
+    subject = ("state",)
+    CONFORMING = (
+        (
+            'given regular=key-1 vertex=\nstate() -> {"models": {"m1": {"regular_keys": {"available": [{"api_key": "key-1"}], '
+            '"exhausted": [], "inactive": []}}, "m2": {}}, "summary": {"total_models": 2, "total_available": 1}}'
+        ),
+    )
+    VIOLATING = (
+        'state() -> {"models": {"m1": {}}, "summary": {}}',
+        'state() -> {"models": {"m1": {}, "m2": {}}, "summary": {"total_models": 3}}',
+        (
+            'state() -> {"models": {"m1": {"regular_keys": {"available": [{"api_key": "key-1"}]}}, "m2": {}}, '
+            '"summary": {"total_available": 2}}'
+        ),
+        "state() -> None",
+        "state() -> <set>",
+        "state() -> raises RuntimeError",
+        'record(lease=key-1, model=m9) -> True\nstate() -> {"models": {"m1": {}, "m2": {}}}',
+    )
+
+    def workloads(self) -> Iterator[Workload]:
+        """The state of a fresh manager, with keys spent, marked and taken out, and with a model added on the fly."""
+        read = (state(),)
+        spent = (
+            reported(self, [("key-1", lambda lease: record(lease, tokens=5))])
+            if self.claims.operations.get("record")
+            else ()
+        )
+        failed = self.claims.operations.get("fail")
+        out = (*hurt(self, "key-2", status=401), *hurt(self, "key-3", status=429)) if failed else ()
+        yield Workload(name="fresh", given=Given(), setup=read)
+        yield Workload(name="used", given=Given(), setup=(*spent, *read, *out, *read))
+        yield Workload(name="later", given=Given(), setup=(*spent, *out, advance(FREE_AFTER), tick(), *read))
+        yield Workload(name="limited", given=limited(Limits(rpm=1)), setup=(*spent, *read))
+        yield Workload(name="no-vertex", given=Given(vertex=()), setup=read)
+        yield Workload(name="empty", given=Given(regular=(), vertex=()), setup=read)
+        if spent and self.policies.unknown_model == "on-the-fly" and self.claims.takes("record", "model"):
+            new = reported(self, [("key-1", lambda lease: record(lease, model="m9", tokens=5))])
+            yield Workload(name="on-the-fly", given=Given(), setup=(*new, *read))
+
+    def violations(self, history: History) -> Iterator[Violation]:
+        """Hold each state against the pool, the reports before it, and itself."""
+        yield from self.accidents(history)
+        models = [model for model, _ in history.given.limits] if self.oracle(history).told("limits") else []
+        for operation in history.operations:
+            if operation.name == "record" and operation.value is True:
+                models += [str(operation.get("model"))] if self.policies.unknown_model == "on-the-fly" else []
+            elif operation.name == "state" and isinstance(operation.response, Answered):
+                yield from self._wrong(operation, models)
+
+    def _wrong(self, operation: Operation, models: list[str]) -> Iterator[Violation]:
+        told = operation.value
+        stranger = _stranger(told)
+        if not isinstance(told, dict) or stranger:
+            kind = stranger or type(told).__name__
+            yield broken(operation, "a dict that JSON takes", f"state answers a {kind}")
+            return
+        listed = told.get("models")
+        names = list(listed) if isinstance(listed, dict | list) else []
+        missing = [model for model in dict.fromkeys(models) if model not in names]
+        if missing:
+            yield broken(operation, f"the models {', '.join(missing)} too", "state leaves a model out")
+            return
+        summary = told.get("summary")
+        if isinstance(summary, dict) and isinstance(listed, dict):
+            for name, total in _totals(listed).items():
+                if name in summary and summary[name] != total:
+                    yield broken(operation, f"{name} {total}, as its lists have it", f"the summary's {name} is wrong")
+                    return
+
+
+def _totals(models: Mapping[str, object]) -> dict[str, int]:
+    """Answer the totals that the lists of a state add up to."""
+    groups = [
+        group
+        for pools in models.values()
+        if isinstance(pools, dict)
+        for name in POOLS
+        if isinstance(group := pools.get(name), dict)
+    ]
+    totals = {f"total_{name}": sum(len(group.get(name, ())) for group in groups) for name in GROUPS}
+    return {"total_models": len(models), **totals}
+
+
+def _stranger(value: object) -> str:
+    """Answer the type of what JSON does not take, or an empty string."""
+    if isinstance(value, Opaque):
+        return value.type_name
+    if isinstance(value, float) and not math.isfinite(value):
+        return "float that is no number"
+    inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next(filter(None, map(_stranger, inside)), "")
