@@ -31,7 +31,8 @@ SPECIAL: Final = frozenset({"bad", "form", "mutate", "of", "positional"})
 """Arguments of a step that say how to call, and are not passed on.
 
 ``form`` names the method, ``positional`` calls it as call sites do, ``bad`` says that the input is to be
-refused, ``mutate`` that the answer is changed once it is recorded, ``of`` names the lease for whoever reads the history.
+refused, ``mutate`` that the answer is changed once it is recorded, ``of`` names
+the lease for whoever reads the history.
 """
 
 _ACT_ON_KEYS: Final = ("reactivate", "release", "reset")

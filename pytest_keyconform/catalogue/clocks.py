@@ -50,7 +50,7 @@ class DownAcrossMidnight(_Stored):
     """Being down across midnight resets once.
 
     Why: the nightly job did not run, and the keys of yesterday stay spent until the next night (000-27).
-    How it breaks: only a job at midnight resets; after a restart the reset comes again and wipes what was counted since.
+    How it breaks: only a job at midnight resets; after a restart the reset comes again and wipes the new counts.
     Fix: store the date with the count, and compare it with today's whenever it is read.
     """
 
@@ -111,7 +111,7 @@ class ClockSetBack(Timed):
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Spent, marked, read; the clock two hours back; a minute later the key is there again. Also set forth before."""
+        """Spent, marked, read; the clock two hours back; a minute later the key is there. Also set forth before."""
         back = set_clock(-HOURS)
         reads = (usage("key-1", optional=True), status(), all_keys(), state(), is_valid("key-1"))
         for name, before in (("back", ()), ("forth-and-back", (set_clock(HOURS),))):
@@ -137,7 +137,7 @@ class ReadingChangesNothing(Timed):
     """Reading changes nothing.
 
     Why: a dashboard that polls must not spend quota, extend a window or end one (002-O3).
-    How it breaks: reading the usage creates the row anew; the status counts as a call; a reset happens as a side effect.
+    How it breaks: reading the usage makes the row anew; the status counts as a call; a reset is a side effect.
     Fix: views compute from what is stored and write nothing.
     """
 
@@ -161,9 +161,9 @@ class ReadingChangesNothing(Timed):
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Every view read over and over: on fresh keys, on spent and failed ones, at the end of a window and after it."""
-        reads = (usage("key-1", optional=True), usage("key-2", optional=True), status(), all_keys(), state())
-        reads = (*reads, is_valid("key-1"), is_valid("key-2"), status(pool="vertex"))
+        """Every view read over and over: on fresh keys, on spent and failed ones, at the end of a window and later."""
+        views = (status(), all_keys(), state(), status(pool="vertex"), is_valid("key-1"), is_valid("key-2"))
+        reads = (usage("key-1", optional=True), usage("key-2", optional=True), *views)
         many = reads * 3
         yield Workload(name="fresh", given=Given(), setup=(*many, *asks(self, keys=3), *reads))
         hurt_once = hurt(self, "key-2", status=500) if self.claims.operations.get("fail") else ()
@@ -192,7 +192,7 @@ class ResetsAfterRestart(_Stored):
     """Resets still work after a restart (stored stamps compare with the clock).
 
     Why: a window that never ends after a deployment takes every key out that was busy before it (000-19, 000-27).
-    How it breaks: monotonic time is stored, or a naive local time; the timer that ends the window was of the old process.
+    How it breaks: monotonic time is stored, or a naive local time; the timer that ends the window died with a process.
     Fix: store wall-clock stamps with their zone and compare them with the clock whenever they are read.
     """
 

@@ -44,7 +44,10 @@ class UsageIsWhole(Invariant):
     CONFORMING = (
         '| record(lease=key-1, tokens=5) -> True\n| usage(key=key-1) -> {"rpm": 1, "tpm": 5}',
         '| record(lease=key-1, tokens=5) -> True\n| usage(key=key-1) -> {"rpm": 0, "tpm": 0}',
-        'record(lease=key-1, tokens=5) -> True\nusage(key=key-1, mutate=True) -> {"rpm": 1}\nusage(key=key-1) -> {"rpm": 1}',
+        (
+            'record(lease=key-1, tokens=5) -> True\nusage(key=key-1, mutate=True) -> {"rpm": 1}\n'
+            'usage(key=key-1) -> {"rpm": 1}'
+        ),
     )
     VIOLATING = (
         '| record(lease=key-1, tokens=5) -> True\n| usage(key=key-1) -> {"rpm": 1, "tpm": 0}',
@@ -96,7 +99,10 @@ class NoMoreThanTheLimit(Invariant):
     overlap = True
     CONFORMING = (
         'policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\n| acquire() -> key-1\n| acquire() -> ""',
-        'policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\nacquire() -> key-1\nacquire() -> ""\nadvance(seconds=61)\nacquire() -> key-1',
+        (
+            'policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\nacquire() -> key-1\nacquire() -> ""\n'
+            "advance(seconds=61)\nacquire() -> key-1"
+        ),
     )
     VIOLATING = (
         "policy counted_on=acquire\ngiven regular=key-1 m1.rpm=1\n| acquire() -> key-1\n| acquire() -> key-1",
@@ -134,7 +140,7 @@ class NoMoreThanTheLimit(Invariant):
 
 @final
 class StateIsWhole(Invariant):
-    """`get_state()` lists every configured model and those added on the fly, its summary equals its lists, JSON takes it.
+    """`get_state()` lists every model, those added on the fly too; its summary equals its lists, and JSON takes it.
 
     Why: the overview is read by people and by dashboards; a model that is missing looks as if nobody used it (000-R).
     How it breaks: models added on the fly are left out; totals are counted elsewhere, at another time; a set is in it.
@@ -147,7 +153,8 @@ class StateIsWhole(Invariant):
     subject = ("state",)
     CONFORMING = (
         (
-            'given regular=key-1 vertex=\nstate() -> {"models": {"m1": {"regular_keys": {"available": [{"api_key": "key-1"}], '
+            "given regular=key-1 vertex=\n"
+            'state() -> {"models": {"m1": {"regular_keys": {"available": [{"api_key": "key-1"}], '
             '"exhausted": [], "inactive": []}}, "m2": {}}, "summary": {"total_models": 2, "total_available": 1}}'
         ),
     )

@@ -37,12 +37,24 @@ class RetryAfter(Invariant):
     requires = ("acquire", "fail")
     timed = True
     CONFORMING = (
-        'given regular=key-1\nfail(lease=key-1, status=429, retry_after=300) -> ""\nadvance(seconds=298)\nacquire() -> ""',
-        'given regular=key-1\nfail(lease=key-1, status=429, retry_after=5) -> ""\nadvance(seconds=63)\nacquire() -> key-1',
+        (
+            'given regular=key-1\nfail(lease=key-1, status=429, retry_after=300) -> ""\nadvance(seconds=298)\n'
+            'acquire() -> ""'
+        ),
+        (
+            'given regular=key-1\nfail(lease=key-1, status=429, retry_after=5) -> ""\nadvance(seconds=63)\n'
+            "acquire() -> key-1"
+        ),
     )
     VIOLATING = (
-        'given regular=key-1\nfail(lease=key-1, status=429, retry_after=300) -> ""\nadvance(seconds=61)\nacquire() -> key-1',
-        'given regular=key-1\nfail(lease=key-1, status=429, retry_after=300) -> ""\nadvance(seconds=363)\nacquire() -> ""',
+        (
+            'given regular=key-1\nfail(lease=key-1, status=429, retry_after=300) -> ""\nadvance(seconds=61)\n'
+            "acquire() -> key-1"
+        ),
+        (
+            'given regular=key-1\nfail(lease=key-1, status=429, retry_after=300) -> ""\nadvance(seconds=363)\n'
+            'acquire() -> ""'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -57,8 +69,8 @@ class RetryAfter(Invariant):
             late = (*failed, advance(told + FREE_AFTER + CLOSE), tick(), *self.taking("z"))
             if self.policies.quota_recovery == "minute":
                 yield Workload(name=f"{told:g}-late", given=ONE, setup=late)
-        for name, told in (("zero", 0), ("none", None)):
-            plain = (*self._failed(told), advance(FREE_AFTER + CLOSE), tick(), *self.taking("z"))
+        for name, nothing in (("zero", 0), ("none", None)):
+            plain = (*self._failed(nothing), advance(FREE_AFTER + CLOSE), tick(), *self.taking("z"))
             if self.policies.quota_recovery == "minute":
                 yield Workload(name=name, given=ONE, setup=plain)
 
@@ -108,11 +120,14 @@ class OneNameOneModel(Invariant):
     def workloads(self) -> Iterator[Workload]:
         """One report under each spelling: its plain name is spent, and its usage tells so."""
         for number, name in enumerate(VARIANTS):
-            told = reported(self, [("key-1", lambda lease, name=name: record(lease, model=name, tokens=5))])
+            told = self._told(name)
             given = limited(Limits(rpm=1), keys=1)
             if self.policies.exhaustion != "blocks":
                 yield Workload(name=f"acquire-{number}", given=given, setup=(*told, *asks(self, keys=1)))
             yield Workload(name=f"usage-{number}", given=given, setup=(*told, usage("key-1", optional=True)))
+
+    def _told(self, name: str) -> tuple[Step, ...]:
+        return reported(self, [("key-1", lambda lease: record(lease, model=name, tokens=5))])
 
     def violations(self, history: History) -> Iterator[Violation]:
         """Tell a spelling that was counted apart from its model."""

@@ -76,7 +76,10 @@ class OneHolder(Held):
     id = "ACQ09"
     audits = ("004-1",)
     CONFORMING = (
-        'policy tenure=lease\ngiven regular=key-1\na = acquire() -> key-1\nrelease(lease=key-1, of=a)\nb = acquire() -> key-1\nacquire() -> ""',
+        (
+            "policy tenure=lease\ngiven regular=key-1\na = acquire() -> key-1\nrelease(lease=key-1, of=a)\n"
+            'b = acquire() -> key-1\nacquire() -> ""'
+        ),
     )
     VIOLATING = (
         "policy tenure=lease\ngiven regular=key-1\na = acquire() -> key-1\nb = acquire() -> key-1",
@@ -116,11 +119,20 @@ class LeaseEnds(Held):
     audits = ("004-1",)
     applies: ClassVar = {"tenure": ("lease",), "lease_ttl": (float,)}
     CONFORMING = (
-        'policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=58)\nacquire() -> ""\nadvance(seconds=4)\nb = acquire() -> key-1',
+        (
+            "policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=58)\n"
+            'acquire() -> ""\nadvance(seconds=4)\nb = acquire() -> key-1'
+        ),
     )
     VIOLATING = (
-        'policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=62)\nacquire() -> ""',
-        "policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=30)\nacquire() -> key-1",
+        (
+            "policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=62)\n"
+            'acquire() -> ""'
+        ),
+        (
+            "policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=30)\n"
+            "acquire() -> key-1"
+        ),
         (
             "policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=62)\n"
             "b = acquire() -> key-1\nrelease(lease=key-1, of=a)\nacquire() -> key-1"

@@ -12,8 +12,9 @@
     acquire(model=m1) -> raises KeyError
 
 Lines that begin with ``|`` and stand together overlap, one client each. An answer is a Python literal or a bare word;
-``a = acquire()`` names the answer. ``raises Name`` is an undeclared error, ``raises typed Name`` a declared one, ``pending`` a call that never came back,
-``spinning`` one that never came back and never stopped running, ``cancelled`` one that the harness cancelled,
+``a = acquire()`` names the answer. ``raises Name`` is an undeclared error, ``raises typed Name`` a declared one,
+``pending`` a call that never came back, ``spinning`` one that never came back and never stopped running,
+``cancelled`` one that the harness cancelled,
 ``skipped`` one the backend does not claim; ``... -> answer after 5`` is a call that took 5 seconds;
 ``<coroutine>`` an answer that is not plain. A line ``noise unawaited: text`` is something that went wrong beside.
 """

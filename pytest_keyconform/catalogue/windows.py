@@ -29,7 +29,7 @@ class Timed(Invariant, shared=True):
     """What the rules share: a key is served if and only if its windows allow it; a usage tells those of now."""
 
     timed = True
-    requires = ("acquire", "record|fail")
+    requires: ClassVar[tuple[str, ...]] = ("acquire", "record|fail")
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a key that was certainly out, an empty answer while one was certainly usable, a wrong usage."""
@@ -85,7 +85,10 @@ class MinuteIsFree(Timed):
         ),
         'given regular=key-1\nfail(lease=key-1, status=429) -> ""\nadvance(seconds=61)\nacquire() -> key-1',
         'given regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\nadvance(seconds=61)\nacquire() -> ""',
-        'policy quota_recovery=300.0\ngiven regular=key-1\nfail(lease=key-1, status=429)\nadvance(seconds=61)\nacquire() -> ""',
+        (
+            "policy quota_recovery=300.0\ngiven regular=key-1\nfail(lease=key-1, status=429)\nadvance(seconds=61)\n"
+            'acquire() -> ""'
+        ),
     )
     VIOLATING = (
         'given regular=key-1 m1.rpm=1\nrecord(lease=key-1) -> True\nadvance(seconds=61)\nacquire() -> ""',
@@ -142,7 +145,7 @@ class DayIsFree(Timed):
     """rpd is free after every midnight of `day_zone`, and not before.
 
     Why: the provider's day ends at its own midnight; hours too early are 429s, hours too late are lost (000-19).
-    How it breaks: UTC's or the machine's midnight; 24 hours from the start or the first call; the second night forgotten.
+    How it breaks: UTC's or the machine's midnight; 24 hours from the first call; the second night is forgotten.
     Fix: store the date in ``day_zone`` with the count and compare it with today's whenever it is read.
     """
 
@@ -154,7 +157,10 @@ class DayIsFree(Timed):
             'given regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\nadvance(seconds=71998)\nacquire() -> ""\n'
             "advance(seconds=4)\nacquire() -> key-1"
         ),
-        "policy day_zone=UTC\ngiven regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\nadvance(seconds=43202)\nacquire() -> key-1",
+        (
+            "policy day_zone=UTC\ngiven regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\n"
+            "advance(seconds=43202)\nacquire() -> key-1"
+        ),
     )
     VIOLATING = (
         'given regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\nadvance(seconds=72002)\nacquire() -> ""',
@@ -197,13 +203,15 @@ class UnevenDays(Timed):
     applies: ClassVar = COUNTED
     CONFORMING = (
         (
-            'given regular=key-1 m1.rpd=1 starts=504000.0\nrecord(lease=key-1) -> True\nadvance(seconds=82798)\nacquire() -> ""\n'
+            "given regular=key-1 m1.rpd=1 starts=504000.0\nrecord(lease=key-1) -> True\n"
+            'advance(seconds=82798)\nacquire() -> ""\n'
             "advance(seconds=4)\nacquire() -> key-1"
         ),
     )
     VIOLATING = (
         (
-            'given regular=key-1 m1.rpd=1 starts=504000.0\nrecord(lease=key-1) -> True\nadvance(seconds=82802)\nacquire() -> ""'
+            "given regular=key-1 m1.rpd=1 starts=504000.0\nrecord(lease=key-1) -> True\n"
+            'advance(seconds=82802)\nacquire() -> ""'
         ),
     )
 
@@ -238,20 +246,25 @@ class TrafficExtendsNothing(Timed):
     audits = ("003-B2",)
     CONFORMING = (
         (
-            "given regular=key-1 m1.rpm=2\nrecord(lease=key-1) -> True\nadvance(seconds=40)\nrecord(lease=key-1) -> True\n"
+            "given regular=key-1 m1.rpm=2\nrecord(lease=key-1) -> True\nadvance(seconds=40)\n"
+            "record(lease=key-1) -> True\n"
             "advance(seconds=22)\nacquire() -> key-1"
         ),
     )
     VIOLATING = (
         (
-            "given regular=key-1 m1.rpm=3\nrecord(lease=key-1) -> True\nadvance(seconds=40)\nrecord(lease=key-1) -> True\n"
+            "given regular=key-1 m1.rpm=3\nrecord(lease=key-1) -> True\nadvance(seconds=40)\n"
+            "record(lease=key-1) -> True\n"
             'advance(seconds=40)\nrecord(lease=key-1) -> True\nacquire() -> ""'
         ),
-        'given regular=key-1\nfail(lease=key-1, status=429) -> ""\nadvance(seconds=40)\nacquire() -> ""\nadvance(seconds=22)\nacquire() -> ""',
+        (
+            'given regular=key-1\nfail(lease=key-1, status=429) -> ""\nadvance(seconds=40)\nacquire() -> ""\n'
+            'advance(seconds=22)\nacquire() -> ""'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """A request every 20 seconds for five minutes, below the limit of a minute; a marked key asked for meanwhile."""
+        """A request every 20 seconds for five minutes, below the limit; a marked key that is asked for meanwhile."""
         if self.policies.counted_on != "none":
             for name, limit in (("requests", Limits(rpm=6)), ("tokens", Limits(tpm=60))):
                 steps = [
@@ -264,10 +277,11 @@ class TrafficExtendsNothing(Timed):
                         tick(),
                     )
                 ]
+                twice = limit
                 if self.policies.counted_on == "acquire":  # one to see, one to spend
-                    limit = Limits(rpm=12) if limit.rpm else limit
+                    twice = Limits(rpm=12) if limit.rpm else limit
                 seen = (usage("key-1", optional=True),)
-                yield Workload(name=name, given=one_of(limit), setup=(*steps, *seen))
+                yield Workload(name=name, given=one_of(twice), setup=(*steps, *seen))
         recovery = self.recovery()
         if recovery is not None and self.policies.exhaustion != "blocks":
             asked = [step for _ in range(3) for step in (advance(recovery / 3), tick(), *asks(self, keys=1))]

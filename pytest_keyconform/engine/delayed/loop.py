@@ -7,7 +7,7 @@ import heapq
 from collections import deque
 from concurrent.futures import thread as pools
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from pytest_keyconform.engine.clock import MICROSECONDS, real_monotonic
 from pytest_keyconform.engine.delayed.outside import Outside
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.search import Chooser
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 HELD = 0.03  # seconds that all wait for the one that was chosen, while what it waits for is on its way
 QUIET = 1.0  # seconds without anything from outside, after which nothing is taken to be on its way
@@ -72,7 +73,7 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         return self._virtual.monotonic()
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Set a timer: who does goes by the clock."""
         self._virtual.readings += 1
