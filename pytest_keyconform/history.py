@@ -44,6 +44,9 @@ class NoiseKind(enum.Enum):
     UNAWAITED = "a coroutine was never awaited"
     UNRETRIEVED = "a task's exception was never retrieved"
     THREAD_DIED = "a thread died of an exception"
+    LOGGED = "a key was logged or printed"
+    SHOWN = "an object or an error shows a key"
+    HINTED = "more of a key is shown than may be"
 
 
 @dataclass(frozen=True, slots=True)

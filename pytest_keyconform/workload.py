@@ -102,6 +102,7 @@ class Workload:
     ``name`` is unique within its invariant and part of replay tokens, so it never changes its meaning.
     ``apart``: each client has an instance of its own over one storage, opened at its begin and closed at its end; the
     setup has one that is closed before them, the finale one that is opened after them.
+    ``overheard``: what the backend logs, prints, raises and shows of itself is searched for keys.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Workload:
     clients: tuple[tuple[Step, ...], ...] = ()
     finale: tuple[Step, ...] = ()
     apart: bool = False
+    overheard: bool = False
 
     def steps(self) -> Iterator[tuple[Phase, int, Step]]:
         """Yield each step with its phase and its client."""

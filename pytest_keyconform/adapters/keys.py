@@ -23,6 +23,7 @@ _PREFIX: Final = "kc-"
 _LENGTH: Final = 36
 _ALPHABET: Final = string.ascii_letters + string.digits
 _DEPTH: Final = 40
+_SHOWABLE: Final = 8  # characters of a key that may be shown, where they are a third of it at most
 
 
 @functools.cache
@@ -106,6 +107,16 @@ class Keyring:
         if search is None:
             search = self._search = _searching(self._labels)
         return search.sub(self._label_of_match, text)
+
+    def exposed(self, text: str) -> str:
+        """Tell what a text shows of the keys: ``whole``, ``part`` of one (more than may be shown), or nothing."""
+        if self.redact(text) != text:
+            return "whole"
+        for key in self._labels:
+            size = 1 + min(_SHOWABLE, len(key) // 3)
+            if any(key[start : start + size] in text for start in range(len(key) - size + 1)):
+                return "part"
+        return ""
 
     def _label_of_match(self, match: re.Match[str]) -> str:
         found = match.group()

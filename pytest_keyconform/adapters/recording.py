@@ -53,7 +53,7 @@ class Clock(Protocol):
 class Recorder:
     """The recorder of one execution: performs the steps of all its clients, and keeps the operations.
 
-    ``stopped``: what comes back from now on is not recorded.
+    ``stopped``: what comes back from now on is not recorded. ``overheard`` is told of each error that a call raised.
     ``_cells`` holds one operation each, pending until it comes back: no client changes the cell of another.
     ``_answers`` holds what the backend answered, as it answered it, by the name that a step binds it to;
     ``_instances`` what the provider answered, each once.
@@ -69,6 +69,7 @@ class Recorder:
         self.clock = clock
         self.agreement = Agreement(policies, connection.packages)
         self.stopped = False
+        self.overheard: Callable[[BaseException], None] | None = None
         self._cells: list[list[Operation]] = []
         self._answers: dict[str, object] = {}
         self._instances: list[object] = []
@@ -228,6 +229,8 @@ class Recorder:
             return None
         if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
             return Cancelled()
+        if self.overheard is not None:
+            self.overheard(error)
         return self.raised(error, bad_input=bool(invocation.get("bad")))
 
     def raised(self, error: BaseException, *, bad_input: bool = False) -> Raised:

@@ -10,7 +10,7 @@ from pytest_keyconform.catalogue.invariant import Invariant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "TIME", "LIVE", "DUR")
+FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "TIME", "LIVE", "DUR", "SEC")
 MODULES: Final = (
     "acquire",
     "rotation",
@@ -40,6 +40,7 @@ MODULES: Final = (
     "livelock",
     "cancelling",
     "durability",
+    "secrets",
 )
 
 

@@ -186,7 +186,8 @@ class StateIsWhole(Invariant):
         yield Workload(name="later", given=Given(), setup=(*spent, *out, advance(FREE_AFTER), tick(), *read))
         yield Workload(name="limited", given=limited(Limits(rpm=1)), setup=(*spent, *read))
         yield Workload(name="no-vertex", given=Given(vertex=()), setup=read)
-        yield Workload(name="empty", given=Given(regular=(), vertex=()), setup=read)
+        if self.policies.empty_pools != "refuse":
+            yield Workload(name="empty", given=Given(regular=(), vertex=()), setup=read)
         if spent and self.policies.unknown_model == "on-the-fly" and self.claims.takes("record", "model"):
             new = reported(self, [("key-1", lambda lease: record(lease, model="m9", tokens=5))])
             yield Workload(name="on-the-fly", given=Given(), setup=(*new, *read))

@@ -14,6 +14,7 @@ from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.raised import raised
 from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.overhearing import Overhearing
 from pytest_keyconform.engine.storage import new_storage, remove
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
@@ -83,6 +84,7 @@ class Program:
         self.outside = target.policies.durability != "none"
         self.pass_time: Callable[[float], None] = clock.advance
         self.leased = leased
+        self.overhearing = Overhearing(self.keyring) if workload.overheard else None
         self._leases: dict[tuple[str, str], Ref] = {}
         self._taken = 0
         self._order = _Order(clock)
@@ -106,6 +108,8 @@ class Program:
         self.recorder = Recorder(
             self.opened.connection, self.keyring, self.workload.given, self.target.policies, self._order
         )
+        if self.overhearing is not None:
+            self.recorder.overheard = self.overhearing.caught
         return True
 
     async def instance(self) -> Opened:
@@ -209,6 +213,8 @@ class Program:
 
     async def close(self) -> None:
         """Close the manager, unless the workload did; what closing raises is not judged here."""
+        if self.overhearing is not None and self.opened is not None:
+            self.overhearing.look(self.opened.manager, self.opened.connection.packages)
         if self.opened is not None and not any(step.name == "close" for _, _, step in self.workload.steps()):
             with contextlib.suppress(Exception):
                 await self.opened.close()
@@ -245,12 +251,17 @@ class Program:
         threading.excepthook = self._thread_died
         try:
             with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("ignore")
+                warnings.simplefilter("ignore" if self.overhearing is None else "always")
                 warnings.filterwarnings("always", message=r"coroutine '.*' was never awaited", category=RuntimeWarning)
-                yield
+                with self.overhearing.listening() if self.overhearing is not None else contextlib.nullcontext():
+                    yield
         finally:
             threading.excepthook = before
             remove(self.storage)
+        if self.overhearing is not None:
+            for warning in caught:
+                self.overhearing.hear(str(warning.message), "a warning", NoiseKind.LOGGED)
+            self.noise += self.overhearing.heard
         for warning in caught:
             found = NEVER_AWAITED.search(str(warning.message))
             if found is not None and not found.group(1).startswith(("Program.", "Recorder.", "TaskRunner.")):

@@ -17,6 +17,7 @@ IDS = (
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in (*range(1, 5), 7)),
     *(f"DUR{number:02}" for number in range(1, 5)),
+    *(f"SEC{number:02}" for number in range(1, 5)),
 )
 
 

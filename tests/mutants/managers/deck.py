@@ -22,7 +22,7 @@ class Meter:
 class Card:
     """One key of one pool."""
 
-    key: str
+    key: str = field(repr=False)
     strikes: int = 0
     out: bool = False
     meters: dict[str, Meter] = field(default_factory=dict)

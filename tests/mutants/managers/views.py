@@ -97,7 +97,7 @@ class Views:
         limits = {name: getattr(self._limits.get(model), name, None) for name in used}
         left = {name: None if limits[name] is None else max(0, limits[name] - used[name]) for name in used}
         return {
-            "api_key": key,
+            "api_key": f"…{key[-4:]}",
             **used,
             **{f"max_{name}": limit for name, limit in limits.items()},
             **{f"{name}_left": rest for name, rest in left.items()},

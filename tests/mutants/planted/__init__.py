@@ -16,6 +16,7 @@ from planted import (
     mixing,
     quota,
     recovery,
+    secrets,
     serving,
     time,
     unknown,
@@ -41,5 +42,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *liveness.MUTANTS,
     *time.MUTANTS,
     *durability.MUTANTS,
+    *secrets.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

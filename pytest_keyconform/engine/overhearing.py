@@ -1,0 +1,118 @@
+"""Hearing what a backend says of its keys: log records, warnings, what is printed, and how its objects show themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import logging
+import traceback
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Final
+
+from pytest_keyconform.adapters.raised import top_of
+from pytest_keyconform.history import Noise, NoiseKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_keyconform.adapters.keys import Keyring
+
+MOST: Final = 5000  # objects that are looked at
+LONGEST: Final = 160  # characters of what is told
+_PASSED_OVER: Final = (ModuleType, FunctionType, MethodType, type)
+_USUAL: Final = frozenset(vars(logging.makeLogRecord({})))
+
+
+class Overhearing:
+    """Listens while its block lasts; ``heard`` is what was said that shows a key, or too much of one."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        """Listen for the keys of this ring."""
+        self._keyring = keyring
+        self.heard: list[Noise] = []
+
+    def hear(self, text: str, where: str, whole: NoiseKind) -> None:
+        """Keep a text if it shows a key: ``whole`` is the kind of one that shows all of it."""
+        shown = self._keyring.exposed(text)
+        if not shown:
+            return
+        kind = whole if shown == "whole" else NoiseKind.HINTED
+        plain = " ".join(self._keyring.redact(text).split())
+        self.heard.append(Noise(kind, f"{where}: {plain[:LONGEST]}" if kind is whole else where))
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen at every level to every logger that hands on, and to what is printed."""
+        root, listener = logging.getLogger(), _Listener(self)
+        level, disabled = root.level, root.manager.disable
+        said = io.StringIO()
+        root.addHandler(listener)
+        root.setLevel(1)
+        logging.disable(logging.NOTSET)
+        try:
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                yield
+        finally:
+            root.removeHandler(listener)
+            root.setLevel(level)
+            logging.disable(disabled)
+            for line in said.getvalue().splitlines():
+                self.hear(line, "printed", NoiseKind.LOGGED)
+
+    def look(self, manager: object, packages: frozenset[str]) -> None:
+        """Let every object of the backend's own classes that can be reached from a manager show itself."""
+        seen: set[int] = set()
+        waiting: list[object] = [manager]
+        while waiting and len(seen) < MOST:
+            found = waiting.pop()
+            if id(found) in seen or isinstance(found, _PASSED_OVER):
+                continue
+            seen.add(id(found))
+            waiting += gc.get_referents(found)
+            if top_of(type(found).__module__) in packages:
+                self.hear(_shown(found), f"the repr of a {type(found).__name__}", NoiseKind.SHOWN)
+
+    def caught(self, error: BaseException) -> None:
+        """Be told of an error that a caller sees: its message, its notes, and those of its causes."""
+        seen: list[BaseException] = []
+        waiting: list[BaseException | None] = [error]
+        while waiting:
+            one = waiting.pop()
+            if one is None or any(one is other for other in seen):
+                continue
+            seen.append(one)
+            said = [*map(str, getattr(one, "__notes__", ())), _shown(one)]
+            self.hear(" ".join(said), f"a {type(one).__name__} that a call raised", NoiseKind.SHOWN)
+            waiting += [one.__cause__, one.__context__]
+
+
+def _shown(value: object) -> str:
+    texts = []
+    for show in (repr, str):
+        with contextlib.suppress(Exception):  # what cannot be shown shows nothing
+            texts.append(show(value))
+    return " ".join(texts)
+
+
+class _Listener(logging.Handler):
+    """Hears log records."""
+
+    def __init__(self, overhearing: Overhearing) -> None:
+        super().__init__(level=1)
+        self._overhearing = overhearing
+
+    def createLock(self) -> None:  # noqa: N802 - its name in logging
+        """Need none: one call of a backend runs at a time."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hear the message, the fields that were added, and the traceback."""
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted is never written
+            return
+        added = (str(value) for name, value in vars(record).items() if name not in _USUAL)
+        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
+        where = f"{record.levelname} record of {record.name}"
+        self._overhearing.hear(" ".join((text, *added, trace)), where, NoiseKind.LOGGED)
