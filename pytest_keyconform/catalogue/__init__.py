@@ -10,7 +10,7 @@ from pytest_keyconform.catalogue.invariant import Invariant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "TIME", "LIVE", "DUR", "SEC")
+FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIFE", "TIME", "LIVE", "DUR", "SEC")
 MODULES: Final = (
     "acquire",
     "rotation",
@@ -34,6 +34,7 @@ MODULES: Final = (
     "vertex",
     "formats",
     "answers",
+    "lifecycle",
     "windows",
     "clocks",
     "liveness",

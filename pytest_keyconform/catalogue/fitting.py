@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Given, Step, Workload
 
 SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "kill", "of", "pool"})
-ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock"})
+ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census"})
 
 
 @dataclass(frozen=True, slots=True)

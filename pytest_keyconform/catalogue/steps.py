@@ -128,6 +128,21 @@ def views(given: Given, *, pool: str = "regular") -> tuple[Step, ...]:
     return (status(pool=pool), *([all_keys()] if pool == "regular" else []), *each)
 
 
+def opened(*, optional: bool = False) -> Step:
+    """Open the manager once more."""
+    return step("open", optional=optional)
+
+
+def close() -> Step:
+    """Close the manager."""
+    return step("close")
+
+
+def census() -> Step:
+    """Count the tasks, timers and threads that the backend has started and not ended."""
+    return step("census")
+
+
 def state() -> Step:
     """Read the whole state."""
     return step("state", optional=True)

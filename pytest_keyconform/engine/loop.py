@@ -15,7 +15,7 @@ from pytest_keyconform.engine.abandoning import threads_left
 from pytest_keyconform.engine.callbacks import Callbacks
 from pytest_keyconform.engine.clock import MICROSECONDS
 from pytest_keyconform.engine.handles import NeedsRealLoop
-from pytest_keyconform.engine.waiting import Pending, pending, place
+from pytest_keyconform.engine.waiting import Pending, of_asyncio, pending, place
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -224,6 +224,10 @@ class ControlledLoop(Callbacks):
         if self.needs_real_loop is not None:  # the thread told it between the round and here, and ended
             self._refuse(self.needs_real_loop)
         raise Deadlock(self.pending())
+
+    def timers_of_others(self) -> int:
+        """Count the timers that are set, but for those that asyncio itself sets for a sleep or a time-out."""
+        return sum(not timer.over and not of_asyncio(timer.callback) for _, _, timer in self._timers)
 
     def pending(self) -> tuple[Pending, ...]:
         """Tell of each task that is not done what it waits for, and where."""

@@ -1,4 +1,4 @@
-"""Hearing what a backend says of its keys: log records, warnings, what is printed, and how its objects show themselves."""
+"""Hearing what a backend says of its keys: logged, warned of, printed, and shown by its objects."""
 
 from __future__ import annotations
 

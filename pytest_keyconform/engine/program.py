@@ -22,7 +22,7 @@ from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, 
 from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from pytest_keyconform.adapters.recording import Call
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.workload import Workload
 
+SETTLING = 0.01  # virtual seconds in which what was told to end has to end
 NEVER_AWAITED = re.compile(r"coroutine '([^']*)' was never awaited")
 
 
@@ -57,6 +58,7 @@ class Program:
     ``storage`` is a folder of this execution alone, for a backend whose state lasts; `listening` removes it.
     ``pass_time`` lets seconds pass while no instance is open, as the engine does it.
     ``outside`` tells that the backend has a store or an upstream, whose clock nobody here can move.
+    ``census`` counts the tasks and the timers of the backend, once those that were told to end have ended.
     ``moments`` fill only where ``observed``. ``leased`` tells that reports need a lease of the key that was acquired.
     """
 
@@ -81,6 +83,8 @@ class Program:
         self.moments: list[Moment] = []
         self.noise: list[Noise] = []
         self.storage: Path | None = None
+        self.census: Callable[[], Awaitable[tuple[int, int]]] = self._at_rest
+        self._threads = frozenset(threading.enumerate())
         self.outside = target.policies.durability != "none"
         self.pass_time: Callable[[float], None] = clock.advance
         self.leased = leased
@@ -139,11 +143,23 @@ class Program:
         if phase is not Phase.PARALLEL:
             step = await self.with_lease(step, phase=phase)
         self.note(client, "call", str(step))
-        if step.name == "restart" and call is None:
-            call = self._restarted
+        if call is None and step.name in ("restart", "census"):
+            call = self._restarted if step.name == "restart" else self._counted
         operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
         self.note(client, "return", str(operation.response))
         return operation
+
+    async def _counted(self, _name: str, _arguments: dict[str, object]) -> dict[str, int]:
+        """Count what runs beside the calls, once what was about to end has ended."""
+        tasks, timers = await self.census()
+        started = [one for one in threading.enumerate() if one not in self._threads and one.is_alive()]
+        threads = [one for one in started if one is not threading.current_thread()]
+        return {"tasks": tasks, "timers": timers, "threads": len(threads)}
+
+    async def _at_rest(self) -> tuple[int, int]:
+        """Let threads end that were told to; without an event loop there are neither tasks nor timers."""
+        self.pass_time(SETTLING)
+        return 0, 0
 
     def set_clock(self, step: Step, *, client: int) -> None:
         """Set the wall clock, as NTP or an operator would."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Step, Workload
 
 CLIENT, MAIN = "client-", "main"  # the names of the tasks
+TURNS = 30  # of the loop, in which a task that is cancelled ends
 MAX_STEPS = 20_000  # of the loop, in one execution: far beyond any workload, a second of real time at most
 
 
@@ -87,8 +88,17 @@ class TaskRunner:
         """Make the loop of one execution."""
         return ControlledLoop(self._clock, max_steps=self._max_steps)
 
+    async def _census(self, loop: ControlledLoop | DelayedLoop) -> tuple[int, int]:
+        """Count the tasks and timers that are none of the harness' own, some turns later."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        names = [task.get_name() for task in asyncio.all_tasks(loop) if not task.done()]
+        own = sum(name == MAIN or name.startswith(CLIENT) for name in names)
+        return len(names) - own, loop.timers_of_others()
+
     async def _main(self, program: Program, loop: ControlledLoop | DelayedLoop) -> None:
         workload = program.workload
+        program.census = lambda: self._census(loop)
         if not await program.open():
             return
         await self._steps(program, loop, workload.setup, phase=Phase.SETUP)

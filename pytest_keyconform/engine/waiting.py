@@ -56,6 +56,13 @@ class Pending:
         return f"{self.task} waits for {self.waits_for} at {self.where or 'a place unknown'}"
 
 
+def of_asyncio(callback: object) -> bool:
+    """Tell whether a callback is asyncio's own: the end of a sleep, a time-out."""
+    owner = getattr(callback, "__self__", callback)
+    module = getattr(callback, "__module__", None) or type(owner).__module__
+    return str(module).partition(".")[0] in ("asyncio", "_asyncio")
+
+
 def pending(tasks: Sequence[Task]) -> tuple[Pending, ...]:
     """Tell of each task that is not done what it waits for, and where."""
     waiting = [task for task in tasks if not task.done()]

@@ -14,6 +14,7 @@ IDS = (
     *(f"FAIL{number:02}" for number in (*range(1, 14), 17)),
     *(f"VTX{number:02}" for number in range(1, 5)),
     *(f"FMT{number:02}" for number in range(1, 9)),
+    *(f"LIFE{number:02}" for number in (3, 4, 5, 12, 15, 16)),
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in (*range(1, 5), 7)),
     *(f"DUR{number:02}" for number in range(1, 5)),

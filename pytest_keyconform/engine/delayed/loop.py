@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from pytest_keyconform.engine.clock import MICROSECONDS, real_monotonic
 from pytest_keyconform.engine.delayed.outside import Outside
 from pytest_keyconform.engine.loop import Deadlock, Livelock, Stalled
-from pytest_keyconform.engine.waiting import pending, place
+from pytest_keyconform.engine.waiting import of_asyncio, pending, place
 
 if TYPE_CHECKING:
     import contextvars
@@ -78,6 +78,11 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         """Set a timer: who does goes by the clock."""
         self._virtual.readings += 1
         return super().call_at(when, callback, *args, context=context)
+
+    def timers_of_others(self) -> int:
+        """Count the timers that are set, but for those that asyncio itself sets for a sleep or a time-out."""
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined] # the loop's own
+        return sum(not one.cancelled() and not of_asyncio(one._callback) for one in timers)  # type: ignore[attr-defined] # noqa: SLF001
 
     def run(self, main: Coroutine[Any, Any, T], chooser: Chooser | None = None) -> T:
         """Run until ``main`` is done and answer its result; whatever is still going on then is ended.

@@ -13,6 +13,10 @@ from managers.poor import NOTHING
 from pytest_keyconform import Policies
 
 
+class Closed(Exception):
+    """The manager was closed."""
+
+
 class FileManager:
     """Counts requests and tokens of a minute; each report replaces the file."""
 
@@ -26,11 +30,15 @@ class FileManager:
         self._read()
 
     def close(self):
-        os.close(self._lock)
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
     @contextmanager
     def _alone(self):
         with self._threads:  # the file lock is of the process
+            if self._lock < 0:
+                raise Closed
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             try:
                 yield

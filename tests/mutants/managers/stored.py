@@ -28,6 +28,20 @@ CREATE TABLE IF NOT EXISTS used (
 """
 
 
+class Closed(Exception):
+    """The manager was closed."""
+
+
+class _Gone:
+    """Stands for the connection once it is closed."""
+
+    def close(self):
+        """Do nothing: closing twice is harmless."""
+
+    def execute(self, *_):
+        raise Closed
+
+
 class SqliteManager:
     """Counts in a table, one statement a report; any thread may call, one at a time uses the connection."""
 
@@ -47,6 +61,7 @@ class SqliteManager:
     def close(self):
         with self._lock:
             self._rows.close()
+            self._rows = _Gone()
 
     def _keys(self, vertex):
         return list(dict.fromkeys(self._pool.vertex_api_keys if vertex else self._pool.api_keys))

@@ -17,14 +17,14 @@ class WritesBehind(SqliteManager):
         self._waiting, self._timer = [], None
 
     def close(self):
-        if self._timer is not None:
-            self._timer.cancel()
         self._flush()
         super().close()
 
     def _flush(self):
         with self._lock:
-            self._timer = None
+            timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
             for each in self._waiting:
                 super()._add(each)
             self._waiting.clear()
