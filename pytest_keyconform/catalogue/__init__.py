@@ -35,11 +35,13 @@ MODULES: Final = (
     "formats",
     "answers",
     "lifecycle",
+    "reloading",
     "windows",
     "clocks",
     "liveness",
     "livelock",
     "cancelling",
+    "blocking",
     "durability",
     "secrets",
 )

@@ -63,6 +63,8 @@ _OPERATIONS = {
     "status": ("pool",),
     "all_keys": (),
     "state": (),
+    "instance": ("api_keys", "vertex_api_keys"),
+    "reset_instance": (),
     "reload": ("api_keys", "vertex_api_keys"),
     "tick": (),
     "health": (),
@@ -179,6 +181,8 @@ def _pairs(text: str, separator: str = " ") -> list[tuple[str, str]]:
 
 
 def _value(text: str) -> object:
+    if ";" in text:  # a list, such as key-1;key-2 or key-1;
+        return tuple(filter(None, text.split(";")))
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,158 +1,26 @@
-"""The oracle: what each operation does to the state, and what may be answered. Pure; no clock, no backend.
-
-Where the catalogue leaves a choice the state holds bounds and the predicates answer `Tri.MAYBE`: rules accuse only
-where the answer is certain.
-"""
+"""The oracle: what each operation does to the state. Pure; no clock, no backend."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_keyconform.model import names, windows
 from pytest_keyconform.model.outcome import outcome_of
-from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri, total
+from pytest_keyconform.model.standing import Standing
+from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri
 from pytest_keyconform.operation import Answered, Operation, Skipped
-from pytest_keyconform.workload import Limits
 
 if TYPE_CHECKING:
-    from pytest_keyconform.operation import Claims
-    from pytest_keyconform.spec.policies import Policies
-    from pytest_keyconform.workload import Given
+    from collections.abc import Iterable
 
 ONE = Bounds(1, 1)
 NONE_OR_ONE = Bounds(0, 1)
-UNLIMITED = Limits()
-INSTANT = 0.001  # seconds in which no bucket of usual limits drains by a whole one
 
 
-@dataclass(frozen=True, slots=True)
-class Oracle:
-    """The specification under one set of policies, for one pool and what one backend claims."""
+class Oracle(Standing):
+    """The specification: the states that an operation may lead to, beside what may be seen in each."""
 
-    policies: Policies
-    claims: Claims
-    given: Given
-
-    def initial(self) -> State:
-        """Answer the state of a manager that was just opened."""
-        return State(members={pool: self.given.keys(pool) for pool in ("regular", "vertex")})
-
-    def told(self, field: str) -> bool:
-        """Tell whether the factory is given this field of the pool; else what the backend goes by is its own."""
-        return self.claims.given is None or field in self.claims.given
-
-    # -- what a caller may see -------------------------------------------------------------------------------
-
-    def entry(self, model: object) -> str:
-        """Answer the entry a model is counted under.
-
-        Where the limits cannot be given every model is unknown: under ``fallback-model`` they are all the default one.
-        """
-        if self.policies.unknown_model == "fallback-model" and not self.told("limits"):
-            return self.given.default_model
-        return names.entry(model, self.given, self.policies)
-
-    def used(self, state: State, cell: tuple[str, str, str], now: float) -> dict[str, Bounds]:
-        """Answer what is surely and what is perhaps used in the windows of now: rpm, tpm and rpd."""
-        rows = state.spent.get(cell, ())
-        requests, zone, shift = [row.requests for row in rows], self.policies.day_zone, self.given.starts
-        minutes = [windows.in_minute(row.at, now) for row in rows]
-        if self.policies.minute_window == "bucket":  # it drains from the first second on
-            minutes = [m & Tri.MAYBE if now - row.at > INSTANT else m for row, m in zip(rows, minutes, strict=True)]
-        return {
-            "rpm": total(zip(requests, minutes, strict=True)),
-            "tpm": total(zip([row.tokens for row in rows], minutes, strict=True)),
-            "rpd": total(
-                zip(requests, [windows.in_day(row.at + shift, now + shift, zone) for row in rows], strict=True)
-            ),
-        }
-
-    def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
-        """Tell whether a key is below every limit of a model; reserved acquires may count or not."""
-        limits = self.given.limits_of(cell[2])
-        if limits is None or limits == UNLIMITED or self.policies.counted_on == "none":
-            return Tri.YES
-        reserved = [windows.in_minute(at, now) for at in state.reserved.get(cell, ())]
-        pending = Bounds(0, sum(held is not Tri.NO for held in reserved))
-        used = self.used(state, cell, now)
-        answer = Tri.YES
-        for name, limit in (("rpm", limits.rpm), ("tpm", limits.tpm), ("rpd", limits.rpd)):
-            if limit is not None:
-                extra = pending if name != "tpm" else Bounds(0, math.inf if pending.high else 0)
-                answer &= (used[name] + extra).at_least(limit).negated()
-        return answer
-
-    def struck(self, state: State, at: tuple[str, str], now: float) -> Tri:
-        """Tell whether a key is out by its strikes."""
-        strikes = state.strikes.get(at)
-        if strikes is None:
-            return Tri.NO
-        threshold = 1 if self.policies.failures == "immediate" else self.given.max_failures
-        reached = strikes.count.at_least(threshold)
-        if not self.told("max_failures") and self.policies.failures == "threshold" and strikes.count.high:
-            reached = Tri.MAYBE
-        return reached & windows.pausing(strikes.at, self.policies.strike_recovery, 1, now)
-
-    def barred(self, state: State, at: tuple[str, str], now: float) -> Tri:
-        """Tell whether a key is out by a 401 or 403."""
-        out = state.out.get(at)
-        if out is None:
-            return Tri.NO
-        lasting = windows.pausing(out.at, self.policies.auth_recovery, 1, now)
-        return lasting if out.sure else lasting & Tri.MAYBE
-
-    def marked(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
-        """Tell whether a key is kept from a model by a 429; from every model where acquire knows none."""
-        if not state.marks:
-            return Tri.NO
-        cells = [cell]
-        if not self.claims.takes("acquire", "model", pool=cell[0]):
-            cells = [other for other in state.marks if other[:2] == cell[:2]]
-        answer = Tri.NO
-        for mark in (state.marks[c] for c in cells if c in state.marks):
-            lasting = windows.marked(mark.at, mark.count, now, self.policies, starts=self.given.starts)
-            answer |= lasting if mark.sure else lasting & Tri.MAYBE
-        return answer
-
-    def valid(self, state: State, at: tuple[str, str], now: float) -> Tri:
-        """Tell whether a key is valid: neither struck out nor taken out. Marks and quota do not matter."""
-        if at not in state.strikes and at not in state.out:
-            return Tri.YES
-        return (self.struck(state, at, now) | self.barred(state, at, now)).negated()
-
-    def usable(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
-        """Tell whether a key can be served for a model (catalogue: *usable*)."""
-        if not state.knows(*cell[:2]):
-            return Tri.NO
-        fit = self.valid(state, cell[:2], now) & self.marked(state, cell, now).negated()
-        return fit & self.below_limits(state, cell, now)
-
-    def free(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
-        """Tell whether a key can be served and, under leases, nobody holds it."""
-        held = Tri.NO
-        if self.policies.tenure == "lease":
-            held = state.held.get(cell[:2], Bounds()).at_least(1)
-        return self.usable(state, cell, now) & held.negated()
-
-    def servable(self, state: State, pool: str, model: object, now: float) -> dict[str, Tri]:
-        """Answer for each key of a pool whether it is free for a model."""
-        name = self.entry(model)
-        return {key: self.free(state, (pool, key, name), now) for key in state.members.get(pool, ())}
-
-    def failures(self, state: State, at: tuple[str, str]) -> Bounds:
-        """Answer the failure count of a key, as far as it is certain."""
-        if at in state.out or self.policies.failures == "immediate":
-            return ANY_NUMBER
-        strikes = state.strikes.get(at)
-        if strikes is None:
-            return Bounds()
-        if self.policies.strike_recovery is not None:  # coming back may zero them
-            return Bounds(0, strikes.count.high)
-        if strikes.count.high > self.given.max_failures:
-            return Bounds(min(strikes.count.low, self.given.max_failures), strikes.count.high)
-        return strikes.count
+    __slots__ = ()
 
     # -- what an operation does ------------------------------------------------------------------------------
 
@@ -235,6 +103,11 @@ class Oracle:
     def _reset_usage(self, state: State, _operation: Operation) -> State:
         return state.without_spent().with_marks_doubted(lambda _cell: True)
 
+    def _reload(self, state: State, operation: Operation) -> State:
+        lists = {"regular": operation.get("api_keys"), "vertex": operation.get("vertex_api_keys")}
+        members = {pool: _unique(keys) for pool, keys in lists.items() if isinstance(keys, list | tuple)}
+        return state.exchanged({**state.members, **members}, keeping=self.policies.reload == "preserve")
+
     def _restart(self, state: State, _operation: Operation) -> State:
         return state.restarted()
 
@@ -300,3 +173,7 @@ class Oracle:
         if self.struck(state, at, now) is not Tri.NO:  # a late success may or may not bring a struck-out key back
             strikes[at] = replace(gone, count=Bounds(0, gone.count.high))
         return replace(state, strikes=strikes)
+
+
+def _unique(keys: Iterable[object]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key for key in keys if isinstance(key, str) and key))

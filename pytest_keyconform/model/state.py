@@ -236,6 +236,25 @@ class State:
             out[at] = Out(out[at].at, sure=False)
         return self.but(strikes=strikes, out=out).with_marks_doubted(lambda cell: cell[:2] == at)
 
+    def exchanged(self, members: Mapping[str, tuple[str, ...]], *, keeping: bool) -> State:
+        """Answer the state with these keys in the pools; of those that were there before all is known, or nothing.
+
+        Who holds a lease across the exchange is perhaps forgotten.
+        """
+
+        def stays(at: tuple[str, ...]) -> bool:
+            return keeping and at[1] in members.get(at[0], ()) and at[1] in self.members.get(at[0], ())
+
+        return State(
+            members,
+            {at: strikes for at, strikes in self.strikes.items() if stays(at)},
+            {at: out for at, out in self.out.items() if stays(at)},
+            {cell: mark for cell, mark in self.marks.items() if stays(cell)},
+            {cell: rows for cell, rows in self.spent.items() if stays(cell)},
+            {cell: times for cell, times in self.reserved.items() if stays(cell)},
+            {at: Bounds(0, count.high) for at, count in self.held.items() if at[1] in members.get(at[0], ())},
+        )
+
     def restarted(self) -> State:
         """Answer the state after a restart: usage is kept; what keeps keys out and who holds one perhaps."""
         state = self

@@ -14,16 +14,17 @@ IDS = (
     *(f"FAIL{number:02}" for number in (*range(1, 14), 17)),
     *(f"VTX{number:02}" for number in range(1, 5)),
     *(f"FMT{number:02}" for number in range(1, 9)),
-    *(f"LIFE{number:02}" for number in (3, 4, 5, 12, 15, 16)),
+    *(f"LIFE{number:02}" for number in (3, 4, 5, 6, 7, 8, 9, 12, 15, 16)),
     *(f"TIME{number:02}" for number in range(1, 10)),
-    *(f"LIVE{number:02}" for number in (*range(1, 5), 7)),
+    *(f"LIVE{number:02}" for number in (*range(1, 5), 7, 10, 11)),
     *(f"DUR{number:02}" for number in range(1, 5)),
     *(f"SEC{number:02}" for number in range(1, 5)),
 )
 
 
 STORED = ("sqlite", "async-sqlite")
-OTHERWISE = ("ACQ09", "ACQ12", "ACQ13", "QUO11", "FAIL17", "TIME09")  # of policies that the usual ones do not have
+# Of policies that the usual ones do not have.
+OTHERWISE = ("ACQ09", "ACQ12", "ACQ13", "QUO11", "FAIL17", "LIFE06", "TIME09", "LIVE10", "LIVE11")
 
 
 def bases_of(id):

@@ -7,7 +7,7 @@ from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
 
-from twins import choosing, declared, instructed, leases, recovering, remote, shapes, stored, waiting, wrapped
+from twins import choosing, declared, instructed, leases, provided, recovering, remote, shapes, stored, waiting, wrapped
 
 TWINS = (
     RichManager,
@@ -64,6 +64,7 @@ TWINS = (
     FileManager,
     stored.WritesBehind,
     stored.InOneTransaction,
+    provided.Provided,
     remote.SoundOverSockets,
     remote.SoundInAThread,
 )

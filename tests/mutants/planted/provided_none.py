@@ -1,0 +1,30 @@
+"""A planted bug of LIFE06: the functions of a provider belong to the module of their factory."""
+
+from __future__ import annotations
+
+import asyncio
+
+from managers.poor import PoorManager
+
+from planted.registry import planted
+from pytest_keyconform.spec.pool import Pool
+
+_instances = {}
+
+
+class NoneAtFirst(PoorManager):
+    """Before the first the provider answers None."""
+
+
+async def get_key_manager_instance(api_keys=None, vertex_api_keys=None):
+    await asyncio.sleep(0)
+    if "one" not in _instances and api_keys is not None:
+        _instances["one"] = NoneAtFirst(Pool(api_keys=tuple(api_keys), vertex_api_keys=tuple(vertex_api_keys or ())))
+    return _instances.get("one")
+
+
+async def reset_key_manager_instance():
+    _instances.clear()
+
+
+MUTANTS = (planted("LIFE06", NoneAtFirst),)
