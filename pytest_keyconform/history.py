@@ -65,6 +65,7 @@ class Noise:
 class History:
     """Operations in the order of their calls, on the pool that was given.
 
+    ``weights`` are the lines of the backend that ran in a call, beside its place in the order of all calls.
     ``clockless`` tells that the backend has a store or an upstream, whose time is its own, and asked no clock here.
     """
 
@@ -74,6 +75,7 @@ class History:
     blocked: tuple[Blocked, ...] = ()
     noise: tuple[Noise, ...] = ()
     clockless: bool = False
+    weights: tuple[tuple[int, int], ...] = ()
 
     def named(self, *names: str) -> Iterator[Operation]:
         """Yield the operations with one of these names."""

@@ -10,7 +10,7 @@ from pytest_keyconform.catalogue.invariant import Invariant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIFE", "TIME", "LIVE", "DUR", "SEC")
+FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIFE", "TIME", "LIVE", "DUR", "SEC", "COST")
 MODULES: Final = (
     "acquire",
     "rotation",
@@ -44,6 +44,7 @@ MODULES: Final = (
     "blocking",
     "durability",
     "secrets",
+    "growth",
 )
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Given, Step, Workload
 
-SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "kill", "of", "pool"})
-ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census"})
+SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool"})
+ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census", "memory"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ Lines that begin with ``|`` and stand together overlap, one client each. An answ
 ``a = acquire()`` names the answer. ``raises Name`` is an undeclared error, ``raises typed Name`` a declared one,
 ``pending`` a call that never came back, ``spinning`` one that never came back and never stopped running,
 ``cancelled`` one that the harness cancelled,
-``skipped`` one the backend does not claim; ``... -> answer after 5`` is a call that took 5 seconds;
+``skipped`` one the backend does not claim; ``... -> answer after 5`` is a call that took 5 seconds,
+``... -> answer weighing 40`` one that ran 40 lines;
 ``<coroutine>`` an answer that is not plain. A line ``noise unawaited: text`` is something that went wrong beside.
 """
 
@@ -97,6 +98,7 @@ class _Reader:
         self.operations: list[Operation] = []
         self.noise: list[Noise] = []
         self.spinning = False
+        self.weights: list[tuple[int, int]] = []
         self.now = 0.0
         self.clock = 0
         self.group: list[int] = []  # positions of the parallel lines that stand together
@@ -119,11 +121,11 @@ class _Reader:
                 self.add(line, parallel=False)
 
     def add(self, line: str, *, parallel: bool) -> None:
-        match = re.fullmatch(r"(?:(\w+) = )?(\w+)\((.*?)\)(?: -> (.*?))?(?: after ([\d.]+))?", line)
+        match = re.fullmatch(r"(?:(\w+) = )?(\w+)\((.*?)\)(?: -> (.*?))?(?: after ([\d.]+))?(?: weighing (\d+))?", line)
         if match is None:
             message = "expected 'operation(name=value, ...) -> answer'"
             raise ValueError(message)
-        bind, name, arguments, answer, took = match.groups()
+        bind, name, arguments, answer, took, weight = match.groups()
         invocation = Invocation(name, tuple((key, _value(text)) for key, text in _pairs(arguments, ",")))
         if name == "advance":
             self.now += float(str(invocation.get("seconds")))
@@ -145,6 +147,8 @@ class _Reader:
                 bind=bind,
             )
         )
+        if weight is not None:
+            self.weights.append((self.operations[-1].called, int(weight)))
         self._overlap()
         self.now += 0 if parallel else float(took or 0)
 
@@ -161,7 +165,9 @@ class _Reader:
         )
         endless = Ending.LIVELOCK if self.spinning else Ending.DEADLOCK
         ending = endless if any(op.pending for op in operations) else Ending.FINISHED
-        return History(given=self.given, operations=operations, ending=ending, noise=tuple(self.noise))
+        return History(
+            given=self.given, operations=operations, ending=ending, noise=tuple(self.noise), weights=tuple(self.weights)
+        )
 
     def _next(self) -> int:
         self.clock += 1

@@ -143,6 +143,11 @@ def census() -> Step:
     return step("census")
 
 
+def memory() -> Step:
+    """Measure the memory that the backend holds; the first time begins the counting."""
+    return step("memory")
+
+
 def state() -> Step:
     """Read the whole state."""
     return step("state", optional=True)

@@ -16,6 +16,7 @@ from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.overhearing import Overhearing
 from pytest_keyconform.engine.storage import new_storage, remove
+from pytest_keyconform.engine.weighing import Memory, Weighing
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
 from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, Raised, Ref
@@ -84,6 +85,9 @@ class Program:
         self.noise: list[Noise] = []
         self.storage: Path | None = None
         self.census: Callable[[], Awaitable[tuple[int, int]]] = self._at_rest
+        self._own: dict[str, Call] = {"restart": self._restarted, "census": self._counted, "memory": self._held}
+        self._memory = Memory()
+        self._weights: list[tuple[int, int]] = []
         self._threads = frozenset(threading.enumerate())
         self.outside = target.policies.durability != "none"
         self.pass_time: Callable[[float], None] = clock.advance
@@ -143,11 +147,17 @@ class Program:
         if phase is not Phase.PARALLEL:
             step = await self.with_lease(step, phase=phase)
         self.note(client, "call", str(step))
-        if call is None and step.name in ("restart", "census"):
-            call = self._restarted if step.name == "restart" else self._counted
-        operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
+        call = self._own.get(step.name) if call is None else call
+        measured = bool(step.invocation.get("measured"))
+        with Weighing() if measured else contextlib.nullcontext(None) as weighing:
+            operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
+        if weighing is not None:
+            self._weights.append((operation.called, weighing.lines))
         self.note(client, "return", str(operation.response))
         return operation
+
+    async def _held(self, *_: object) -> int:
+        return self._memory.held()
 
     async def _counted(self, _name: str, _arguments: dict[str, object]) -> dict[str, int]:
         """Count what runs beside the calls, once what was about to end has ended."""
@@ -256,6 +266,7 @@ class Program:
             operations=(*opening, *operations),
             ending=ending,
             noise=tuple(dict.fromkeys(self.noise)),
+            weights=tuple(self._weights),
             clockless=self.outside and not self.clock.readings,
             **more,
         )
@@ -273,6 +284,7 @@ class Program:
                     yield
         finally:
             threading.excepthook = before
+            self._memory.stop()
             remove(self.storage)
         if self.overhearing is not None:
             for warning in caught:

@@ -220,7 +220,8 @@ def test_mutating_reaches_every_level():
     "answer, plain",
     [
         (Usage(rpm=1, rpd=2), {"rpm": 1, "rpd": 2}),
-        ({"rpd": 2, "rpm": 1, "last_used": object()}, {"rpm": 1, "rpd": 2}),
+        ({"rpd": 2, "rpm": 1, "last_used": 3.5}, {"rpm": 1, "rpd": 2}),
+        ({"rpm": 1, "last_used": SimpleNamespace()}, {"rpm": 1, "not JSON": "SimpleNamespace"}),
         (None, None),
         (7, 7),
     ],

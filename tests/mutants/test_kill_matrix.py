@@ -19,6 +19,7 @@ IDS = (
     *(f"LIVE{number:02}" for number in (*range(1, 5), 7, 10, 11)),
     *(f"DUR{number:02}" for number in range(1, 5)),
     *(f"SEC{number:02}" for number in range(1, 5)),
+    *(f"COST{number:02}" for number in (1, 2)),
 )
 
 

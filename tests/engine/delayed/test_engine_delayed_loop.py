@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from pytest_keyconform.engine import abandoning
 from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.clock import VirtualClock, real_sleep
 from pytest_keyconform.engine.delayed import loop as module
@@ -24,6 +25,7 @@ def clock():
     clock = VirtualClock()
     with clock, Abandoning():
         yield clock
+    abandoning._started.clear()  # their threads are no business of other tests
 
 
 async def answer(seconds):
@@ -241,6 +243,7 @@ def test_trouble_nobody_sees_is_kept(clock):
 
 THREAD_LEFT = """
 import asyncio, threading
+from pytest_keyconform.engine import abandoning
 from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.clock import VirtualClock
 from pytest_keyconform.engine.delayed.loop import DelayedLoop

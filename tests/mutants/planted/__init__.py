@@ -12,6 +12,7 @@ from planted import (
     exhaustion,
     failures,
     formats,
+    growth,
     leasing,
     lifecycle,
     liveness,
@@ -53,5 +54,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *time.MUTANTS,
     *durability.MUTANTS,
     *secrets.MUTANTS,
+    *growth.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

@@ -37,7 +37,7 @@ class LateReleaseFrees(LeaseDeskWithEnds):
 
     def _give_back(self, lease):
         vertex, ticket = lease.handle or (False, None)
-        if time.monotonic() - self._since.get(ticket, 0.0) >= 60.0:
+        if time.monotonic() - self._since.get(ticket, -1000.0) >= 60.0:
             self._holders.pop((vertex, lease.key), None)
         super()._give_back(lease)
 

@@ -93,6 +93,7 @@ class LeaseDeskWithEnds(LeaseDesk):
         ended = [held for held, ticket in self._holders.items() if time.monotonic() - self._since[ticket] >= 60.0]
         for held in ended:
             del self._holders[held]
+        self._since = {ticket: self._since[ticket] for ticket in self._holders.values()}
         answer = await super().acquire(model, pool)
         if isinstance(answer, Lease):
             self._since[answer.handle[1]] = time.monotonic()

@@ -145,6 +145,8 @@ class Rolling(PoorManager):
     def _meter(self, card, model):
         meter, now = super()._meter(card, model), time.time()
         spent = [one for one in self._spent.get((id(card), model), []) if 0 <= now - one[0] < WINDOW]
+        if (id(card), model) in self._spent:
+            self._spent[id(card), model] = spent
         meter.opened, meter.rpm, meter.tpm = None, len(spent), sum(tokens for _, tokens in spent)
         meter.marked = 0 <= now - self._marked.get((id(card), model), -math.inf) < WINDOW
         return meter
