@@ -73,7 +73,8 @@ class Step:
     """One step of a program: an operation to call, or one of the harness' own.
 
     Those are ``advance``, seconds to let pass, ``restart``: the manager is closed and another one opened on the same
-    storage, ``down`` seconds later where that is given, ``crash``: likewise, but it is killed, and ``set_clock``: the
+    storage, ``down`` seconds later and its files damaged (``tear``) where that is given, ``crash``: likewise, but it is
+    killed, and ``set_clock``: the
     wall clock is set forth, or back if ``seconds`` is negative, while monotonic time goes on. ``census`` counts the
     tasks, timers and threads that the backend has started and not ended, ``memory`` what it holds. An operation with
     the argument ``kill`` is killed as it touches the store for the time of that number, from 0.

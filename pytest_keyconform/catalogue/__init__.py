@@ -43,6 +43,7 @@ MODULES: Final = (
     "cancelling",
     "blocking",
     "durability",
+    "lasting",
     "secrets",
     "growth",
 )

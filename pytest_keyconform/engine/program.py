@@ -14,8 +14,9 @@ from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.raised import raised
 from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.order import Order
 from pytest_keyconform.engine.overhearing import Overhearing
-from pytest_keyconform.engine.storage import new_storage, remove
+from pytest_keyconform.engine.storage import new_storage, remove, tear
 from pytest_keyconform.engine.weighing import Memory, Weighing
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
@@ -33,23 +34,6 @@ if TYPE_CHECKING:
 
 SETTLING = 0.01  # virtual seconds in which what was told to end has to end
 NEVER_AWAITED = re.compile(r"coroutine '([^']*)' was never awaited")
-
-
-class _Order:
-    """The one order of calls and returns of an execution; each of them takes a tick of the clock."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-        self._place = 0
-
-    @property
-    def now(self) -> float:
-        return self._clock.now
-
-    def tick(self) -> int:
-        self._clock.tick()
-        self._place += 1
-        return self._place
 
 
 class Program:
@@ -95,7 +79,7 @@ class Program:
         self.overhearing = Overhearing(self.keyring) if workload.overheard else None
         self._leases: dict[tuple[str, str], Ref] = {}
         self._taken = 0
-        self._order = _Order(clock)
+        self._order = Order(clock)
         random.seed(seed)
         clock.reset()
         clock.step_wall(workload.given.starts)
@@ -125,11 +109,13 @@ class Program:
         return await self.target.opened(self.keyring.pool_of(self.workload.given, storage=self.storage))
 
     async def _restarted(self, _name: str, arguments: dict[str, object]) -> None:
-        """Close the manager and put another one on the same storage in its place, some time later or at once."""
+        """Close the manager and put another one on its storage in its place: at once or later, whole or torn."""
         if self.opened is None or self.recorder is None:
             return
         await self.opened.close()
         self.pass_time(float(str(arguments.get("down", 0.0))))
+        if "tear" in arguments:
+            tear(self.storage, str(arguments["tear"]))
         try:
             self.opened = await self.instance()
         except OpeningFailed as failure:

@@ -23,6 +23,15 @@ def new_storage(target: Target) -> Path | None:
     return Path(tempfile.mkdtemp(prefix="keyconform-", dir=_quick_folder()))
 
 
+def tear(storage: Path | None, how: str) -> None:
+    """Damage each file of a storage: cut it to ``half``, overwrite it (``garbled``), or leave it ``empty``."""
+    for path in sorted(storage.rglob("*")) if storage is not None else ():
+        if path.is_file():
+            kept = path.read_bytes()
+            torn = {"half": kept[: len(kept) // 2], "garbled": b"\xff\x00" * (len(kept) // 2), "empty": b""}
+            path.write_bytes(torn[how])
+
+
 def remove(storage: Path | None) -> None:
     """Remove such a folder, whatever is in it."""
     if storage is not None:

@@ -17,7 +17,7 @@ IDS = (
     *(f"LIFE{number:02}" for number in (3, 4, 5, 6, 7, 8, 9, 12, 15, 16)),
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in (*range(1, 5), 7, 10, 11)),
-    *(f"DUR{number:02}" for number in range(1, 5)),
+    *(f"DUR{number:02}" for number in (*range(1, 6), 10)),
     *(f"SEC{number:02}" for number in range(1, 5)),
     *(f"COST{number:02}" for number in (1, 2)),
 )
@@ -30,10 +30,9 @@ OTHERWISE = ("ACQ09", "ACQ12", "ACQ13", "QUO11", "FAIL17", "LIFE06", "TIME09", "
 
 def bases_of(id):
     """The managers that bugs of an id are planted in: stored ones, or the one rich in awaits and the other."""
-    if id.startswith("DUR"):
-        return ("sqlite", "async-sqlite", "file")
-    alone = {"FMT07": ("rich",), "TIME04": STORED, "TIME08": STORED}
-    return alone.get(id, ("poor",) if id in OTHERWISE else ("rich", "poor"))
+    alone = {"FMT07": ("rich",), "TIME04": STORED, "TIME08": STORED, "DUR05": ("kept",), "DUR10": ("kept",)}
+    stored = {f"DUR{number:02}": (*STORED, "file") for number in range(1, 5)}
+    return (stored | alone).get(id, ("poor",) if id in OTHERWISE else ("rich", "poor"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 
+import managers.kept
 import managers.rich
 import pytest
 import twins
@@ -14,6 +15,7 @@ from pytest_keyconform.catalogue import CATALOGUE
 PROOF = "PROOF_SEEDS" in os.environ
 SEEDS = int(os.environ.get("PROOF_SEEDS", "1"))
 ADVISORY = {  # what most managers leave undone, and one that does it
+    "DUR05": managers.kept.KeptManager,
     "ACQ13": twins.leases.LeaseDeskWithEnds,
     "LIFE15": twins.waiting.QueueWorker,
     "UNK09": managers.rich.RichManager,

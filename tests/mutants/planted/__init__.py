@@ -13,6 +13,7 @@ from planted import (
     failures,
     formats,
     growth,
+    lasting,
     leasing,
     lifecycle,
     liveness,
@@ -53,6 +54,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *reloading.MUTANTS,
     *time.MUTANTS,
     *durability.MUTANTS,
+    *lasting.MUTANTS,
     *secrets.MUTANTS,
     *growth.MUTANTS,
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from managers.filed import FileManager
+from managers.kept import KeptManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
 
@@ -19,7 +20,7 @@ class Mutant:
 
     id: str
     name: str
-    base: Literal["rich", "poor", "sqlite", "async-sqlite", "file"]
+    base: Literal["rich", "poor", "sqlite", "async-sqlite", "file", "kept"]
     factory: Callable[..., object]
     note: str
 
@@ -31,6 +32,12 @@ class Mutant:
 
 def planted(id, factory):
     """Answer the mutant of a class: its base is that of the class, its note the first line of the docstring."""
-    bases = {RichManager: "rich", AsyncSqliteManager: "async-sqlite", SqliteManager: "sqlite", FileManager: "file"}
+    bases = {
+        KeptManager: "kept",
+        RichManager: "rich",
+        AsyncSqliteManager: "async-sqlite",
+        SqliteManager: "sqlite",
+        FileManager: "file",
+    }
     base = next((base for kind, base in bases.items() if issubclass(factory, kind)), "poor")
     return Mutant(id, factory.__name__, base, factory, factory.__doc__.strip().splitlines()[0])

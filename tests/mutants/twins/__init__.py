@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from managers.filed import FileManager
+from managers.kept import KeptManager
 from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
@@ -62,6 +63,7 @@ TWINS = (
     SqliteManager,
     AsyncSqliteManager,
     FileManager,
+    KeptManager,
     stored.WritesBehind,
     stored.InOneTransaction,
     provided.Provided,
