@@ -10,7 +10,22 @@ from pytest_keyconform.catalogue.invariant import Invariant
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAMILIES: Final = ("ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIFE", "TIME", "LIVE", "DUR", "SEC", "COST")
+FAMILIES: Final = (
+    "ACQ",
+    "QUO",
+    "EXH",
+    "UNK",
+    "FAIL",
+    "VTX",
+    "FMT",
+    "LIFE",
+    "TIME",
+    "LIVE",
+    "DUR",
+    "CFG",
+    "SEC",
+    "COST",
+)
 MODULES: Final = (
     "acquire",
     "rotation",
@@ -44,6 +59,7 @@ MODULES: Final = (
     "blocking",
     "durability",
     "lasting",
+    "optional",
     "secrets",
     "growth",
 )

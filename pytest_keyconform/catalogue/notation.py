@@ -69,6 +69,8 @@ _OPERATIONS = {
     "reload": ("api_keys", "vertex_api_keys"),
     "tick": (),
     "health": (),
+    "bulk": ("keys",),
+    "is_secret": ("name",),
 }
 
 EVERYTHING = Claims(

@@ -16,8 +16,9 @@ IDS = (
     *(f"FMT{number:02}" for number in range(1, 9)),
     *(f"LIFE{number:02}" for number in (3, 4, 5, 6, 7, 8, 9, 12, 15, 16)),
     *(f"TIME{number:02}" for number in range(1, 10)),
-    *(f"LIVE{number:02}" for number in (*range(1, 5), 7, 10, 11)),
+    *(f"LIVE{number:02}" for number in (*range(1, 5), 7, 8, 10, 11)),
     *(f"DUR{number:02}" for number in (*range(1, 6), 10)),
+    "CFG02",
     *(f"SEC{number:02}" for number in range(1, 5)),
     *(f"COST{number:02}" for number in (1, 2)),
 )
@@ -25,7 +26,7 @@ IDS = (
 
 STORED = ("sqlite", "async-sqlite")
 # Of policies that the usual ones do not have.
-OTHERWISE = ("ACQ09", "ACQ12", "ACQ13", "QUO11", "FAIL17", "LIFE06", "TIME09", "LIVE10", "LIVE11")
+OTHERWISE = ("ACQ09", "CFG02", "LIVE08", "ACQ12", "ACQ13", "QUO11", "FAIL17", "LIFE06", "TIME09", "LIVE10", "LIVE11")
 
 
 def bases_of(id):

@@ -18,6 +18,7 @@ from planted import (
     lifecycle,
     liveness,
     mixing,
+    optional,
     provided_none,
     provided_twice,
     quota,
@@ -55,6 +56,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *time.MUTANTS,
     *durability.MUTANTS,
     *lasting.MUTANTS,
+    *optional.MUTANTS,
     *secrets.MUTANTS,
     *growth.MUTANTS,
 )

@@ -8,7 +8,20 @@ from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
 
-from twins import choosing, declared, instructed, leases, provided, recovering, remote, shapes, stored, waiting, wrapped
+from twins import (
+    choosing,
+    declared,
+    instructed,
+    leases,
+    optional,
+    provided,
+    recovering,
+    remote,
+    shapes,
+    stored,
+    waiting,
+    wrapped,
+)
 
 TWINS = (
     RichManager,
@@ -66,6 +79,7 @@ TWINS = (
     KeptManager,
     stored.WritesBehind,
     stored.InOneTransaction,
+    optional.ChecksAndHides,
     provided.Provided,
     remote.SoundOverSockets,
     remote.SoundInAThread,
