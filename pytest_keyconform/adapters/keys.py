@@ -49,11 +49,13 @@ class Keyring:
         self._labels: dict[str, str] = {}
         self._canaries: dict[str, str] = {}
         self._search: re.Pattern[str] | None = None
+        self._foreign = False  # whether any key is no canary
 
     @classmethod
     def of(cls, pool: Pool) -> Keyring:
         """Answer a ring that knows the keys of a pool by their numbers, to redact what is said about them."""
         ring = cls()
+        ring._foreign = True
         for name, keys in (("key", pool.api_keys), ("vertex", pool.vertex_api_keys)):
             for number, key in enumerate(dict.fromkeys(keys), start=1):
                 ring._labels.setdefault(key, f"{name}-{number}")
@@ -103,6 +105,8 @@ class Keyring:
 
     def redact(self, text: str) -> str:
         """Answer the text with a label wherever a canary stood, in any casing."""
+        if not self._foreign and _PREFIX not in text.casefold():
+            return text  # most texts; looking for each of many keys takes long
         search = self._search  # another thread may set it back to None
         if search is None:
             search = self._search = _searching(self._labels)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SEARCH = 40  # executions spent on a smaller program before it is taken to hold
 STEPS = 10_000  # steps of smaller programs run at most
+LONG, FEWER = 200, 2000  # steps from which a program is long, and those that are run for one
 
 
 def shrink(runner: Runner, workload: Workload, found: Found, judge: Judge) -> tuple[frozenset[int], Found]:
@@ -24,11 +25,12 @@ def shrink(runner: Runner, workload: Workload, found: Found, judge: Judge) -> tu
     A smaller program is searched again with few deviations, so that its schedule is a smallest one too.
     """
     total = sum(1 for _ in workload.steps())
+    most = STEPS if total < LONG else FEWER
     dropped: frozenset[int] = frozenset()
     spent, size = 0, max(1, total // 2)
     while size:
         at, smaller = 0, False
-        while at < total and spent < STEPS:
+        while at < total and spent < most:
             candidate = dropped | frozenset(range(at, min(at + size, total)))
             at += size
             if candidate == dropped or len(candidate) == total:

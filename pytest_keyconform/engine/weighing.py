@@ -56,6 +56,7 @@ class Memory:
     def held(self) -> int:
         """Answer the bytes that are held; 0 at the first time, where the counting begins."""
         if not tracemalloc.is_tracing():
+            gc.freeze()  # what was there before need not be looked through each time
             tracemalloc.start()
             self._started = True
             return 0
@@ -67,4 +68,5 @@ class Memory:
         """Stop measuring, if this has begun it."""
         if self._started:
             tracemalloc.stop()
+            gc.unfreeze()
             self._started = False

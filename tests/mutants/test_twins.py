@@ -20,7 +20,7 @@ ADVISORY = {  # what most managers leave undone, and one that does it
     "LIFE15": twins.waiting.QueueWorker,
     "UNK09": managers.rich.RichManager,
 }
-LONG = ("LIVE02", "LIVE03")  # as many executions as all others; unless in a proof, on the interleaved twins
+LONG = ("LIVE02", "LIVE03", "COST02")  # take as long as all others; unless in a proof, on the interleaved twins
 
 
 def seeds_of(twin):
