@@ -30,16 +30,20 @@ def seeds_of(twin):
     return (twins.TWINS.index(twin) % SEEDS,)
 
 
-def brief(number):
-    """Answer the ids for a twin that is about something else than interleavings: of those about them every fourth."""
-    searched = [kind.id for kind in CATALOGUE if kind.overlap or kind.ends]
-    others = {name for place, name in enumerate(searched) if place % 4 != number % 4}
+def brief(twin):
+    """Answer the ids for a twin that is about something else than interleavings: of those about them every fourth.
+
+    Of a twin that is another in other clothes every fourth of all.
+    """
+    number, dressed = twins.TWINS.index(twin), twin.__module__ in ("twins.wrapped", "twins.remote")
+    shared = [kind.id for kind in CATALOGUE if kind.overlap or kind.ends or dressed]
+    others = {name for place, name in enumerate(shared) if place % 4 != number % 4}
     return tuple(kind.id for kind in CATALOGUE if kind.id not in {*LONG, *others})
 
 
 def reports_over_seeds(twin):
     """Every report of a twin; after the first seed only of what was not exhausted by it, unless in a proof."""
-    select = () if PROOF or twin in twins.INTERLEAVED else brief(twins.TWINS.index(twin))
+    select = () if PROOF or twin in twins.INTERLEAVED else brief(twin)
     for seed in seeds_of(twin):
         reports = judged(started(target_of(twin), select=select, seed=seed, profile="smoke"))
         yield from reports.values()
