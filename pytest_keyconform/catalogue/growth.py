@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FEW, MANY = 20, 160  # calls before the one that is measured
 STEADY, ALLOWED = 1.5, 40  # how much more a call may do, and how many lines more in any case
 ROUND = 15  # calls in one minute
-STRANGERS = (1, 10, 60, 110)  # the numbers of keys that nobody knows, between which memory is measured
+MORE = 75 * ROUND  # calls between two measurings: more than a ring buffer of usual length holds
+STRANGERS = (1, 10, 1110, 2210)  # the numbers of keys that nobody knows, between which memory is measured
 LIGHT = 12.0  # bytes for each further call, below which memory is taken to be flat
 SLACK = 4096  # bytes that a table may take in one go
 
@@ -115,7 +116,7 @@ class MemoryStaysFlat(_Growing):
         """Measured after thirty calls, after many more, and after as many again; likewise with keys nobody knows."""
         if not self.bounded:
             return
-        few, many = (*self.calls(2 * ROUND, "a"), *LATER), (*self.calls(10 * ROUND, "b"), *LATER)
+        few, many = (*self.calls(2 * ROUND, "a"), *LATER), (*self.calls(MORE, "b"), *LATER)
         known = (memory(), *few, memory(), *many, memory(), *many, memory())
         yield Workload(name="known", given=Given(), setup=known)
         if self.policies.tenure == "lease" or self.policies.unknown_key == "typed-error":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
-from pytest_keyconform.catalogue.lifecycle import left
+from pytest_keyconform.catalogue.lifecycle import left, running
 from pytest_keyconform.catalogue.provoking import reported
 from pytest_keyconform.catalogue.reading import wrong_usage
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
@@ -132,7 +132,7 @@ class PoolExchanged(Invariant):
         if self.policies.tenure == "rotation":
             turns = (next_key(optional=True),) * 4
             yield Workload(name="rotation", given=OLD, setup=(turns[0], exchanged, *turns))
-        yield Workload(name="workers", given=OLD, setup=(census(), exchanged, exchanged, census()))
+        yield Workload(name="workers", given=OLD, setup=(exchanged, census(), exchanged, census()))
 
     def exchange(self, keys: tuple[str, ...]) -> Step:
         """Answer the reload with these regular keys."""
@@ -156,7 +156,7 @@ class PoolExchanged(Invariant):
         """Compare the censuses too."""
         yield from super().violations(history)
         counted = list(history.named("census"))
-        if len(counted) > 1 and left(counted[-1]) != left(counted[0]):
+        if len(counted) > 1 and running(counted[-1]) > running(counted[0]):
             yield broken(counted[-1], left(counted[0]) or "nothing, as before", "a reload leaves the old worker")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import io
 import logging
+import sys
 import traceback
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Final
@@ -21,15 +22,16 @@ if TYPE_CHECKING:
 MOST: Final = 5000  # objects that are looked at
 LONGEST: Final = 160  # characters of what is told
 _PASSED_OVER: Final = (ModuleType, FunctionType, MethodType, type)
-_USUAL: Final = frozenset(vars(logging.makeLogRecord({})))
+_USUAL: Final = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime"))
 
 
 class Overhearing:
     """Listens while its block lasts; ``heard`` is what was said that shows a key, or too much of one."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        """Listen for the keys of this ring."""
+    def __init__(self, keyring: Keyring, packages: frozenset[str]) -> None:
+        """Listen for the keys of this ring; ``packages`` are the top-level ones of the backend."""
         self._keyring = keyring
+        self._packages = packages
         self.heard: list[Noise] = []
 
     def hear(self, text: str, where: str, whole: NoiseKind) -> None:
@@ -59,6 +61,12 @@ class Overhearing:
             logging.disable(disabled)
             for line in said.getvalue().splitlines():
                 self.hear(line, "printed", NoiseKind.LOGGED)
+
+    def of_a_library(self, logger: str) -> bool:
+        """Tell whether a logger bears the name of an installed package that is none of the backend's."""
+        top = top_of(logger)
+        where = str(getattr(sys.modules.get(top), "__file__", None) or "")
+        return top not in self._packages and ("-packages" in where or top in sys.stdlib_module_names)
 
     def look(self, manager: object, packages: frozenset[str]) -> None:
         """Let every object of the backend's own classes that can be reached from a manager show itself."""
@@ -107,7 +115,9 @@ class _Listener(logging.Handler):
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hear the message, the fields that were added, and the traceback."""
+        """Hear the message, the fields that were added, and the traceback; not what libraries say to those who ask."""
+        if record.levelno < logging.WARNING and self._overhearing.of_a_library(record.name):
+            return
         try:
             text = record.getMessage()
         except Exception:  # noqa: BLE001 - a record that cannot be formatted is never written

@@ -76,7 +76,10 @@ class Program:
         self.outside = target.policies.durability != "none"
         self.pass_time: Callable[[float], None] = clock.advance
         self.leased = leased
-        self.overhearing = Overhearing(self.keyring) if workload.overheard else None
+        self.overhearing: Overhearing | None = None
+        if workload.overheard:
+            packages = frozenset(module.__name__.partition(".")[0] for module in target.modules())
+            self.overhearing = Overhearing(self.keyring, packages)
         self._leases: dict[tuple[str, str], Ref] = {}
         self._taken = 0
         self._order = Order(clock)
@@ -149,7 +152,8 @@ class Program:
         """Count what runs beside the calls, once what was about to end has ended."""
         tasks, timers = await self.census()
         started = [one for one in threading.enumerate() if one not in self._threads and one.is_alive()]
-        threads = [one for one in started if one is not threading.current_thread()]
+        loops = ("asyncio_", "AnyIO worker")  # of the pools of an event loop, which outlive what they were asked for
+        threads = [one for one in started if one is not threading.current_thread() and not one.name.startswith(loops)]
         return {"tasks": tasks, "timers": timers, "threads": len(threads)}
 
     async def _at_rest(self) -> tuple[int, int]:
