@@ -46,6 +46,7 @@ class NoiseKind(enum.Enum):
     THREAD_DIED = "a thread died of an exception"
     LOGGED = "a key was logged or printed"
     SHOWN = "an object or an error shows a key"
+    WARNED = "an old form warns in the wrong way"
     HINTED = "more of a key is shown than may be"
 
 

@@ -48,6 +48,7 @@ MODULES: Final = (
     "instructed",
     "vertex",
     "formats",
+    "compatible",
     "answers",
     "lifecycle",
     "reloading",

@@ -15,7 +15,8 @@ from pytest_keyconform.adapters.raised import top_of
 from pytest_keyconform.history import Noise, NoiseKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import warnings
+    from collections.abc import Iterable, Iterator
 
     from pytest_keyconform.adapters.keys import Keyring
 
@@ -28,10 +29,12 @@ _USUAL: Final = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime
 class Overhearing:
     """Listens while its block lasts; ``heard`` is what was said that shows a key, or too much of one."""
 
-    def __init__(self, keyring: Keyring, packages: frozenset[str]) -> None:
-        """Listen for the keys of this ring; ``packages`` are the top-level ones of the backend."""
+    def __init__(self, keyring: Keyring, modules: Iterable[ModuleType]) -> None:
+        """Listen for the keys of this ring; ``modules`` are those of the backend."""
+        found = list(modules)
         self._keyring = keyring
-        self._packages = packages
+        self._packages = frozenset(top_of(module.__name__) for module in found)
+        self._files = frozenset(str(getattr(module, "__file__", None)) for module in found)
         self.heard: list[Noise] = []
 
     def hear(self, text: str, where: str, whole: NoiseKind) -> None:
@@ -61,6 +64,15 @@ class Overhearing:
             logging.disable(disabled)
             for line in said.getvalue().splitlines():
                 self.hear(line, "printed", NoiseKind.LOGGED)
+
+    def warned(self, warning: warnings.WarningMessage) -> None:
+        """Be told of a warning; one that a form is old has its own category, and the place of who called it."""
+        self.hear(str(warning.message), "a warning", NoiseKind.LOGGED)
+        old = issubclass(warning.category, DeprecationWarning | PendingDeprecationWarning | FutureWarning)
+        own = str(warning.filename) in self._files
+        if old and (own or warning.category is not DeprecationWarning):
+            place = "a line of its own" if own else "the caller's line"
+            self.heard.append(Noise(NoiseKind.WARNED, f"{warning.category.__name__} at {place}"))
 
     def of_a_library(self, logger: str) -> bool:
         """Tell whether a logger bears the name of an installed package that is none of the backend's."""

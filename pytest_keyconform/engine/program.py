@@ -78,8 +78,7 @@ class Program:
         self.leased = leased
         self.overhearing: Overhearing | None = None
         if workload.overheard:
-            packages = frozenset(module.__name__.partition(".")[0] for module in target.modules())
-            self.overhearing = Overhearing(self.keyring, packages)
+            self.overhearing = Overhearing(self.keyring, target.modules())
         self._leases: dict[tuple[str, str], Ref] = {}
         self._taken = 0
         self._order = Order(clock)
@@ -278,7 +277,7 @@ class Program:
             remove(self.storage)
         if self.overhearing is not None:
             for warning in caught:
-                self.overhearing.hear(str(warning.message), "a warning", NoiseKind.LOGGED)
+                self.overhearing.warned(warning)
             self.noise += self.overhearing.heard
         for warning in caught:
             found = NEVER_AWAITED.search(str(warning.message))

@@ -63,7 +63,8 @@ class Administration:
         """Return ``models`` and ``summary`` for dashboards, ready for JSON, keys redacted (002-O3, 001-9)."""
         self._desk.require_open()
         keys = sum([await self._desk.store.size(pool) for pool in Pool])
-        return views.state(await self._desk.store.rows(), keys)
+        configured = [model.name for model in self._desk.models.configured]
+        return views.state(await self._desk.store.rows(), keys, configured)
 
     async def health(self) -> bool:
         """Tell whether the manager can serve: False while it is not open or its store is down (003-B1)."""

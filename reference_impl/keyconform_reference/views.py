@@ -37,13 +37,15 @@ def usage(row: Row) -> dict[str, Any]:
     }
 
 
-def state(rows: Sequence[Row], keys: int) -> dict[str, Any]:
+def state(rows: Sequence[Row], keys: int, configured: Iterable[str]) -> dict[str, Any]:
     """Return every model with the rows of both pools by group, and a summary that counts them.
+
+    Configured models are there without any key too.
 
     ``total_keys`` counts keys; ``total_available`` and its sisters count rows, one for each key and model.
     Keys are redacted: this answer goes to pages and logs (001-9).
     """
-    models: dict[str, dict[str, dict[str, list[dict[str, Any]]]]] = {}
+    models = {name: {pool: _groups() for pool in _POOLS.values()} for name in configured}
     totals = dict.fromkeys(GROUPS, 0)
     for row in rows:
         model = models.setdefault(row.model.name, {name: _groups() for name in _POOLS.values()})

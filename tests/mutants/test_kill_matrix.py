@@ -13,7 +13,7 @@ IDS = (
     *(f"UNK{number:02}" for number in range(1, 11)),
     *(f"FAIL{number:02}" for number in (*range(1, 14), 17)),
     *(f"VTX{number:02}" for number in range(1, 5)),
-    *(f"FMT{number:02}" for number in range(1, 9)),
+    *(f"FMT{number:02}" for number in range(1, 10)),
     *(f"LIFE{number:02}" for number in (3, 4, 5, 6, 7, 8, 9, 12, 15, 16)),
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in (*range(1, 5), 7, 8, 10, 11)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from planted import (
     acquire,
     blocking,
+    compatible,
     consistency,
     durability,
     exhaustion,
@@ -39,6 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *serving.MUTANTS,
     *leasing.MUTANTS,
     *consistency.MUTANTS,
+    *compatible.MUTANTS,
     *quota.MUTANTS,
     *exhaustion.MUTANTS,
     *unknown.MUTANTS,
