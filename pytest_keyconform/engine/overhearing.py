@@ -126,6 +126,11 @@ class _Listener(logging.Handler):
         """Need none: one call of a backend runs at a time."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Hear a record, without the lock that there is none of."""
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         """Hear the message, the fields that were added, and the traceback; not what libraries say to those who ask."""
         if record.levelno < logging.WARNING and self._overhearing.of_a_library(record.name):

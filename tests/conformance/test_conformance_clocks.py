@@ -23,6 +23,9 @@ class ByTheStore:
         self._rows = sqlite3.connect(pool.storage / "db", isolation_level=None, check_same_thread=False)
         self._rows.execute("CREATE TABLE IF NOT EXISTS used (key, minute, tokens)")
 
+    def close(self):
+        self._rows.close()
+
     def get_key(self, model_name=None):
         limits = self._pool.limits.get(model_name or "m1")
         most = 99 if limits is None or limits.rpm is None else limits.rpm

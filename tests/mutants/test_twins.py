@@ -33,12 +33,13 @@ def seeds_of(twin):
 def brief(twin):
     """Answer the ids for a twin that is about something else than interleavings: of those about them every fourth.
 
-    Of a twin that is another in other clothes every fourth of all.
+    Of all others every second; of a twin that is another in other clothes every fourth. A proof judges all by all.
     """
     number, dressed = twins.TWINS.index(twin), twin.__module__ in ("twins.wrapped", "twins.remote")
-    shared = [kind.id for kind in CATALOGUE if kind.overlap or kind.ends or dressed]
-    others = {name for place, name in enumerate(shared) if place % 4 != number % 4}
-    return tuple(kind.id for kind in CATALOGUE if kind.id not in {*LONG, *others})
+    searched = [kind.id for kind in CATALOGUE if kind.overlap or kind.ends or dressed]
+    others = [kind.id for kind in CATALOGUE if kind.id not in searched]
+    shared = (*searched[number % 4 :: 4], *others[number % 2 :: 2])
+    return tuple(kind.id for kind in CATALOGUE if kind.id in shared and kind.id not in LONG)
 
 
 def reports_over_seeds(twin):
