@@ -30,7 +30,7 @@ from pytest_keyconform.workload import Given
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from pytest_keyconform.adapters.resolve import Target
+    from pytest_keyconform.adapters.resolve import Opened, Target
     from pytest_keyconform.engine.clock import VirtualClock
     from pytest_keyconform.engine.explore import Runner
     from pytest_keyconform.operation import Claims
@@ -172,9 +172,17 @@ def _answers_leases(target: Target, run: Run, *, seconds: float) -> bool:
 async def _leased(target: Target) -> bool:
     with lent(target) as storage:
         opened = await target.opened(Keyring().pool_of(Given(), storage=storage))
-        if not opened.connection.claims.forms("acquire"):
-            return False
-        answer = opened.connection.invoke("acquire", {})
-        if inspect.isawaitable(answer):
-            answer = await answer
-        return isinstance(answer, Lease) and answer.handle is not None
+        try:
+            return await _is_lease(opened)
+        finally:
+            with contextlib.suppress(Exception):  # what closing raises is judged by the rules
+                await opened.close()
+
+
+async def _is_lease(opened: Opened) -> bool:
+    if not opened.connection.claims.forms("acquire"):
+        return False
+    answer = opened.connection.invoke("acquire", {})
+    if inspect.isawaitable(answer):
+        answer = await answer
+    return isinstance(answer, Lease) and answer.handle is not None
