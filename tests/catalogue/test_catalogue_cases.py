@@ -167,12 +167,12 @@ def test_workloads_can_be_fitted(rule):
 @pytest.mark.parametrize("rule", CATALOGUE, ids=IDS)
 def test_a_backend_with_everything_is_provoked(rule):
     """Under one policy at least, a backend that claims everything, or one of version 1, can run a program of each."""
-    programs = [
+    programs = (
         fit(workload, claims)
-        for policies in POLICIES.values()
         for claims in (EVERYTHING, VERSION_ONE)
+        for policies in POLICIES.values()
         for workload in rule(policies, claims).workloads()
-    ]
+    )
     assert any(not isinstance(program, Misfit) for program in programs)
 
 
