@@ -6,11 +6,13 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from pytest_keyconform.adapters.base import Lease, Usage
 from pytest_keyconform.adapters.connection import SPECIAL, Connection
 from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
+from pytest_keyconform.adapters.sending import Sending
 from pytest_keyconform.errors import Unsupported
 from pytest_keyconform.history import Blocked, Ending, History, Noise
 from pytest_keyconform.operation import (
@@ -25,11 +27,12 @@ from pytest_keyconform.operation import (
     Response,
     Skipped,
 )
+from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
     from pytest_keyconform.adapters.keys import Keyring
     from pytest_keyconform.spec.policies import Policies
-    from pytest_keyconform.workload import Given, Step
+    from pytest_keyconform.workload import Given
 
 _ANSWERING_A_KEY: Final = frozenset({"acquire", "fail", "next_key", "paid_key", "random_key"})
 _UNANSWERED: Final = Skipped("its key was never answered")
@@ -109,6 +112,8 @@ class Recorder:
             return self._skip(step, client, phase)
         invocation, arguments = given
         cell = self._called(invocation, step, client, phase)
+        if "send" in arguments:
+            arguments["send"] = self._sending(step, client, phase)
         awaiting = False
         try:
             answer = (call or self.connection.invoke)(step.name, arguments)
@@ -123,7 +128,7 @@ class Recorder:
             if isinstance(response, Cancelled):
                 raise
             return operation
-        return self._answered(cell, step, answer)
+        return self._answered(cell, step, arguments, answer)
 
     def abandon(self, error: BaseException) -> None:
         """Record that what is pending raised this: it left the call without being caught as an answer."""
@@ -197,13 +202,41 @@ class Recorder:
     def _skip(self, step: Step, client: int, phase: Phase) -> Operation:
         return self._returned(self._called(step.invocation, step, client, phase), _UNANSWERED)
 
-    def _answered(self, cell: list[Operation], step: Step, answer: object) -> Operation:
+    def _answered(self, cell: list[Operation], step: Step, given: dict[str, object], answer: object) -> Operation:
         if step.bind is not None:
             self._answers[step.bind] = answer
         operation = self._returned(cell, Answered(self._plain(step.name, answer)))
+        if self._spoilt(step, given):
+            cell[0] = operation = replace(operation, invocation=_with(operation.invocation, spoilt=True))
         if step.invocation.get("mutate"):
             mutate(answer)
         return operation
+
+    def _sending(self, step: Step, client: int, phase: Phase) -> Callable[[str], object]:
+        """Answer the caller's code that a step's script stands for; what it is asked is recorded beside the call."""
+
+        def begun(key: str) -> Callable[[BaseException | str], None]:
+            shown = Step(invocation=Invocation("send", (("key", self.keyring.conceal(key, key=True)),)))
+            cell = self._called(shown.invocation, shown, client, phase)
+
+            def ended(end: BaseException | str) -> None:
+                left = isinstance(end, asyncio.CancelledError)
+                failed = self.raised(end) if isinstance(end, BaseException) else Answered(end)
+                self._returned(cell, Cancelled() if left else failed)
+
+            return ended
+
+        script = step.invocation.get("send")
+        sending = Sending(map(str, script) if isinstance(script, list | tuple) else (), begun)
+        forms = self.connection.claims.forms(step.name)
+        return sending.asynchronous if forms and forms[0].is_async else sending.synchronous
+
+    def _spoilt(self, step: Step, given: dict[str, object]) -> bool:
+        """Tell whether the backend changed a list or a dict that it was given."""
+        arguments = dict(step.invocation.arguments)
+        arguments.pop("send", None)
+        shared = [(name, value) for name, value in arguments.items() if isinstance(value, list | tuple | dict)]
+        return any(self._real(value) != given[name] for name, value in shared)
 
     def _plain(self, name: str, answer: object) -> object:
         if name == "instance":
@@ -273,6 +306,10 @@ def mutate(answer: object, depth: int = _DEEPEST) -> None:
 
 def _key(answer: object) -> object:
     return answer.key if isinstance(answer, Lease) else answer
+
+
+def _with(invocation: Invocation, **more: object) -> Invocation:
+    return Invocation(invocation.name, (*invocation.arguments, *more.items()))
 
 
 def _cancelled_from_outside() -> bool:

@@ -22,8 +22,11 @@ FAMILIES: Final = (
     "TIME",
     "LIVE",
     "DUR",
+    "SRC",
     "CFG",
+    "MIG",
     "SEC",
+    "STR",
     "COST",
 )
 MODULES: Final = (
@@ -45,6 +48,7 @@ MODULES: Final = (
     "keeping",
     "mixing",
     "recovery",
+    "calling",
     "instructed",
     "vertex",
     "formats",
@@ -61,6 +65,8 @@ MODULES: Final = (
     "durability",
     "lasting",
     "optional",
+    "configuration",
+    "migration",
     "secrets",
     "growth",
 )

@@ -69,8 +69,13 @@ _OPERATIONS = {
     "reload": ("api_keys", "vertex_api_keys"),
     "tick": (),
     "health": (),
+    "stream": ("model", "pool"),
+    "call": ("model", "pool", "send"),
     "bulk": ("keys",),
+    "configure": ("settings",),
     "is_secret": ("name",),
+    "migrate": ("rows",),
+    "advance_layer": (),
 }
 
 EVERYTHING = Claims(
@@ -184,8 +189,16 @@ class _Reader:
 
 
 def _pairs(text: str, separator: str = " ") -> list[tuple[str, str]]:
-    parts = [part.strip() for part in text.split(separator) if part.strip()]
-    return [(name, value) for name, _, value in (part.partition("=") for part in parts)]
+    """Split into names and values, at separators that stand in no brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if character == separator and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    named = (part.strip().partition("=") for part in parts if part.strip())
+    return [(name, value) for name, _, value in named]
 
 
 def _value(text: str) -> object:

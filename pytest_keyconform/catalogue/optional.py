@@ -1,8 +1,8 @@
-"""LIVE08 and CFG02: operations that few managers have."""
+"""LIVE08 and LIVE09: operations that few managers have."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, broken
 from pytest_keyconform.catalogue.steps import step
@@ -14,18 +14,6 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.history import History
     from pytest_keyconform.verdict import Violation
-
-SECRETS: Final = (
-    "apiKey",
-    "API_KEY",
-    "api_key",
-    "ApiKey",
-    "apikey",
-    "openai_api_key",
-    "OPENAI_API_KEY",
-    "openaiApiKey",
-)
-PLAIN: Final = ("max_retries", "maxRetries", "model", "timeout")
 
 
 @final
@@ -75,32 +63,50 @@ def _told(key: str, told: dict[object, object]) -> bool:
 
 
 @final
-class SecretUnderAnyCasing(Invariant):
-    """Secrets are recognised under any casing.
+class LayersOneAtATime(Invariant):
+    """Fallback layers advance one at a time, skipping none.
 
-    Why: what is not taken for a secret is written into logs and exports (001-9).
-    How it breaks: a list of names in one casing.
-    Fix: canonicalise the name first, and compare its words.
+    Why: two requests that fail on the same layer push past the next one, which nobody has tried (004-8).
+    How it breaks: the index is raised, something is awaited, and it is read for the answer; each failure adds its own.
+    Fix: raise and read in one step, and let those that saw the same layer fail advance it once.
     """
 
-    id = "CFG02"
-    audits = ("001-9",)
-    requires = ("is_secret",)
-    subject = ("is_secret",)
-    CONFORMING = ("is_secret(name=apiKey) -> True", "is_secret(name=max_retries) -> False")
-    VIOLATING = ("is_secret(name=API_KEY) -> False", "is_secret(name=max_retries) -> True", "is_secret(name=a) -> None")
+    id = "LIVE09"
+    level = "should"
+    audits = ("004-8",)
+    requires = ("advance_layer",)
+    subject = ("advance_layer",)
+    overlap = True
+    CONFORMING = (
+        "advance_layer() -> 1\n| advance_layer() -> 2\n| advance_layer() -> 3",
+        "advance_layer() -> 1\n| advance_layer() -> 2\n| advance_layer() -> 2\nadvance_layer() -> 3",
+        "advance_layer() -> 1\nadvance_layer() -> 2\nadvance_layer() -> 0",
+    )
+    VIOLATING = (
+        "advance_layer() -> 1\n| advance_layer() -> 3\n| advance_layer() -> 3",
+        "advance_layer() -> 1\nadvance_layer() -> 3",
+        "advance_layer() -> raises IndexError",
+    )
 
     def workloads(self) -> Iterator[Workload]:
-        """The spellings of a key's name, and names that are no secrets."""
-        for name in (*SECRETS, *PLAIN):
-            yield Workload(name=name, given=Given(), setup=(step("is_secret", name=name),))
+        """Advanced one after the other, and by two and three at once."""
+        one = step("advance_layer")
+        yield Workload(name="alone", given=Given(), setup=(one,) * 4)
+        for count in (2, 3):
+            yield Workload(name=f"at-once-{count}", given=Given(), clients=((one,),) * count, finale=(one,))
+            yield Workload(name=f"then-{count}", given=Given(), setup=(one,), clients=((one,),) * count)
 
     def violations(self, history: History) -> Iterator[Violation]:
-        """Look at each answer."""
+        """Look for a layer that was answered while nobody had been answered the one before it."""
         yield from self.accidents(history)
-        for operation in history.named("is_secret"):
-            wanted = str(operation.get("name")) in SECRETS
-            if isinstance(operation.response, Answered) and operation.value is not wanted:
-                yield broken(
-                    operation, str(wanted), "a secret is not recognised" if wanted else "no secret is taken for one"
-                )
+        calls = [op for op in history.named("advance_layer") if _is_index(op.value)]
+        for operation in calls:
+            others = {op.value for op in calls if operation.returned is None or op.called < operation.returned}
+            index = int(str(operation.value))
+            first = not any(op.precedes(operation) for op in calls) and index <= 1  # of those from 0 or from 1
+            if not first and index > 0 and index - 1 not in others and index > min(map(int, map(str, others))):
+                yield broken(operation, f"at most the layer after one that was answered, not {index}", "skips a layer")
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.model.outcome import outcome_of
 from pytest_keyconform.model.standing import Standing
 from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri
-from pytest_keyconform.operation import Answered, Operation, Skipped
+from pytest_keyconform.model.windows import EPOCH
+from pytest_keyconform.operation import Answered, Operation, Raised, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 ONE = Bounds(1, 1)
 NONE_OR_ONE = Bounds(0, 1)
+DAYS_FIRST = 120.0  # seconds before its last use in which a row of an earlier version spent what its minute has not
 
 
 class Oracle(Standing):
@@ -30,6 +33,8 @@ class Oracle(Standing):
         if effect is None or isinstance(operation.response, Skipped) or operation.get("bad"):
             return (state,)
         after: State = effect(state, operation)
+        if operation.name == "send":
+            return (after,)
         if isinstance(operation.response, Answered) and not self._unheard(state, operation):
             return (after,)
         if operation.name == "fail":  # the replacement was answered, whatever became of the report
@@ -81,6 +86,20 @@ class Oracle(Standing):
                 state = state.with_held((pool, key), Bounds(-1, -1))
         return self._served(state, operation, pool, NONE_OR_ONE)
 
+    def _send(self, state: State, operation: Operation) -> State:
+        """Charge what the caller's code came to, inside a `call`, to the key that it was handed."""
+        key = str(operation.get("key"))
+        pools = state.pools_of(key)
+        if not pools:
+            return state
+        cell = (pools[0], key, self.entry(None))
+        counted = Bounds() if self.policies.counted_on == "acquire" else NONE_OR_ONE
+        state = state.with_spent(cell, Spent(operation.at, counted, ANY_NUMBER))
+        refused = operation.response
+        if isinstance(refused, Raised) and refused.message[:3].isdigit():
+            return self._hurt(state, cell, outcome_of(int(refused.message[:3])), operation)
+        return state
+
     def _reset(self, state: State, operation: Operation) -> State:
         key = str(operation.get("key"))
         for pool in state.pools_of(key):
@@ -108,12 +127,35 @@ class Oracle(Standing):
         members = {pool: _unique(keys) for pool, keys in lists.items() if isinstance(keys, list | tuple)}
         return state.exchanged({**state.members, **members}, keeping=self.policies.reload == "preserve")
 
+    def _migrate(self, state: State, operation: Operation) -> State:
+        rows = operation.get("rows")
+        for row in rows if isinstance(rows, list | tuple) else ():
+            at = (str(row["pool"]), str(row["key"]))
+            if state.knows(*at):
+                state = self._carried(state, (*at, self.entry(row["model"])), row)
+        return state
+
     def _restart(self, state: State, _operation: Operation) -> State:
         return state.restarted()
 
     def _crash(self, state: State, operation: Operation) -> State:
         lasting = self.policies.durability
         return state.restarted().forgetful(operation.at - lasting if isinstance(lasting, float) else operation.at)
+
+    def _carried(self, state: State, cell: tuple[str, str, str], row: Mapping[str, Any]) -> State:
+        """Answer the state with one row of an earlier version carried over; what is there already stays as it is."""
+        when = (dt.datetime.fromisoformat(str(row["last_used"])) - EPOCH).total_seconds()
+        minute, day = (float(row[name] or 0) for name in ("rpm", "rpd"))
+        tokens = float(row["tpm"] or 0)
+        for spent in (
+            Spent(when - DAYS_FIRST, Bounds(day - minute, day - minute), Bounds()),
+            Spent(when, Bounds(minute, minute), Bounds(tokens, tokens)),
+        ):
+            if spent not in state.spent.get(cell, ()):
+                state = state.with_spent(cell, spent)
+        if row["exhausted"] and cell not in state.marks:
+            state = state.with_mark(cell, when)
+        return state.with_out(cell[:2], when) if row["inactive"] else state
 
     # -- parts of the effects --------------------------------------------------------------------------------
 
@@ -146,7 +188,7 @@ class Oracle(Standing):
     def _hurt(self, state: State, cell: tuple[str, str, str], outcome: str, operation: Operation) -> State:
         now = operation.at
         match outcome:
-            case "quota" if not self.claims.takes(operation.name, "model", pool=cell[0]):
+            case "quota" if not self.claims.takes(_reporting(operation), "model", pool=cell[0]):
                 return state.with_mark(cell, now).spread(cell, [name for name, _ in self.given.limits])
             case "quota":
                 return state.with_mark(cell, now)
@@ -173,6 +215,10 @@ class Oracle(Standing):
         if self.struck(state, at, now) is not Tri.NO:  # a late success may or may not bring a struck-out key back
             strikes[at] = replace(gone, count=Bounds(0, gone.count.high))
         return replace(state, strikes=strikes)
+
+
+def _reporting(operation: Operation) -> str:
+    return "call" if operation.name == "send" else operation.name
 
 
 def _unique(keys: Iterable[object]) -> tuple[str, ...]:

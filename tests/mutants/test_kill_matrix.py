@@ -11,14 +11,15 @@ IDS = (
     *(f"QUO{number:02}" for number in (1, 2, *range(4, 12))),
     *(f"EXH{number:02}" for number in range(1, 9)),
     *(f"UNK{number:02}" for number in range(1, 11)),
-    *(f"FAIL{number:02}" for number in (*range(1, 14), 17)),
+    *(f"FAIL{number:02}" for number in range(1, 18)),
     *(f"VTX{number:02}" for number in range(1, 5)),
-    *(f"FMT{number:02}" for number in range(1, 10)),
+    *(f"FMT{number:02}" for number in range(1, 11)),
     *(f"LIFE{number:02}" for number in (3, 4, 5, 6, 7, 8, 9, 12, 15, 16)),
     *(f"TIME{number:02}" for number in range(1, 10)),
-    *(f"LIVE{number:02}" for number in (*range(1, 5), 7, 8, 10, 11)),
+    *(f"LIVE{number:02}" for number in range(1, 12)),
     *(f"DUR{number:02}" for number in (*range(1, 6), 10)),
-    "CFG02",
+    *(f"CFG{number:02}" for number in (1, 2)),
+    *(f"MIG{number:02}" for number in range(1, 5)),
     *(f"SEC{number:02}" for number in range(1, 5)),
     *(f"COST{number:02}" for number in (1, 2)),
 )
@@ -26,7 +27,10 @@ IDS = (
 
 STORED = ("sqlite", "async-sqlite")
 # Of policies that the usual ones do not have.
-OTHERWISE = ("ACQ09", "CFG02", "LIVE08", "ACQ12", "ACQ13", "QUO11", "FAIL17", "LIFE06", "TIME09", "LIVE10", "LIVE11")
+OTHERWISE = (
+    *("ACQ09", "ACQ12", "ACQ13", "CFG01", "CFG02", "FAIL14", "FAIL15", "FAIL16", "FAIL17", "FMT10", "LIFE06", "LIVE05"),
+    *("LIVE06", "LIVE08", "LIVE09", "LIVE10", "LIVE11", "MIG01", "MIG02", "MIG03", "MIG04", "QUO11", "TIME09"),
+)
 
 
 def bases_of(id):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from planted import (
     acquire,
     blocking,
+    calling,
     compatible,
     consistency,
     durability,
@@ -47,6 +48,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *failures.MUTANTS,
     *recovery.MUTANTS,
     *mixing.MUTANTS,
+    *calling.MUTANTS,
     *vertex.MUTANTS,
     *formats.MUTANTS,
     *liveness.MUTANTS,

@@ -9,6 +9,7 @@ from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
 
 from twins import (
+    calling,
     choosing,
     declared,
     instructed,
@@ -80,6 +81,8 @@ TWINS = (
     stored.WritesBehind,
     stored.InOneTransaction,
     optional.ChecksAndHides,
+    optional.CarriesOver,
+    calling.Calls,
     provided.Provided,
     remote.SoundOverSockets,
     remote.SoundInAThread,

@@ -1,0 +1,75 @@
+"""What stands for the caller's code behind `call`: it is handed a key, and answers or fails as a script says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+SLOW: Final = 3.0  # seconds that a slow answer takes
+ANSWER: Final = "ok"
+CallersOwn = type("CallersOwn", (Exception,), {"__module__": "caller", "__doc__": "A mistake in the caller's code."})
+
+
+class Sending:
+    """The script of one call, one line for each time it is asked; after the last line everything is well.
+
+    A line is ``ok``, a status such as ``429`` or ``500 took 4290 ms`` with the message that comes with it, ``own`` (the
+    caller's own code raises), ``slow``, or ``hang``. A status is raised as ``httpx.HTTPStatusError``, with the status
+    as ``status_code`` on the error too. ``begun`` is told the key of each, and answers whom to tell how it ended.
+    """
+
+    def __init__(self, script: Iterable[str], begun: Callable[[str], Callable[[BaseException | str], None]]) -> None:
+        self._lines: Iterator[str] = iter(script)
+        self._begun = begun
+
+    async def asynchronous(self, key: str) -> str:
+        """Answer, or raise, as the next line says."""
+        line, ended = next(self._lines, ANSWER), self._begun(key)
+        try:
+            if line == "slow":
+                await asyncio.sleep(SLOW)
+            elif line == "hang":
+                await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError as cancelled:
+            ended(cancelled)
+            raise
+        return _end(line, ended)
+
+    def synchronous(self, key: str) -> str:
+        """Answer likewise, for a backend whose ``call`` is no coroutine; ``hang`` is not for it."""
+        line, ended = next(self._lines, ANSWER), self._begun(key)
+        if line == "slow":
+            time.sleep(SLOW)
+        return _end(line, ended)
+
+
+def _end(line: str, ended: Callable[[BaseException | str], None]) -> str:
+    try:
+        _meet(line)
+    except Exception as error:
+        ended(error)
+        raise
+    ended(ANSWER)
+    return ANSWER
+
+
+def _meet(line: str) -> None:
+    if line == "own":
+        raise CallersOwn("the caller's own mistake")
+    if line[:1].isdigit():
+        _refuse(line)
+
+
+def _refuse(line: str) -> NoReturn:
+    import httpx  # half of the time that loading the harness takes, and only for `call`
+
+    status, _, message = line.partition(" ")
+    request = httpx.Request("POST", "http://upstream.invalid/")
+    response = httpx.Response(int(status), request=request)
+    error = httpx.HTTPStatusError(f"{status} {message}".strip(), request=request, response=response)
+    error.status_code = int(status)  # type: ignore[attr-defined] # where other libraries have it
+    raise error
