@@ -26,10 +26,16 @@ class Handing:
     placed: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
 
-    def call(self, factory: Factory, pool: Pool) -> object:
-        """Call the factory, and answer what it answered: an awaitable or a context manager, maybe."""
+    def call(self, factory: Factory, pool: Pool, *, handed: list[object] | None = None) -> object:
+        """Call the factory, and answer what it answered: an awaitable or a context manager, maybe.
+
+        The lists it is handed are appended to ``handed``.
+        """
         placed = [self._value(name, pool) for name in self.placed]
-        return factory(*placed, **{name: self._value(name, pool) for name in self.named})
+        named = {name: self._value(name, pool) for name in self.named}
+        if handed is not None:
+            handed += [value for value in (*placed, *named.values()) if isinstance(value, list)]
+        return factory(*placed, **named)
 
     def _value(self, name: str, pool: Pool) -> object:
         if self.fields is None:

@@ -7,10 +7,11 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pytest_keyconform.adapters.base import Lease, Usage
-from pytest_keyconform.adapters.connection import SPECIAL, Connection
+from pytest_keyconform.adapters.connection import SPECIAL, Connection, connect
+from pytest_keyconform.adapters.keys import canary
 from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
 from pytest_keyconform.adapters.sending import Sending
 from pytest_keyconform.errors import Unsupported
@@ -56,7 +57,8 @@ class Clock(Protocol):
 class Recorder:
     """The recorder of one execution: performs the steps of all its clients, and keeps the operations.
 
-    ``stopped``: what comes back from now on is not recorded. ``overheard`` is told of each error that a call raised.
+    ``stopped``: what comes back from now on is not recorded. ``overheard`` is told of each error that a call raised,
+    ``warnings`` answers how many warnings there were so far.
     ``_cells`` holds one operation each, pending until it comes back: no client changes the cell of another.
     ``_answers`` holds what the backend answered, as it answered it, by the name that a step binds it to;
     ``_instances`` what the provider answered, each once.
@@ -73,9 +75,11 @@ class Recorder:
         self.agreement = Agreement(policies, connection.packages)
         self.stopped = False
         self.overheard: Callable[[BaseException], None] | None = None
+        self.warnings: Callable[[], int] = lambda: 0
         self._cells: list[list[Operation]] = []
         self._answers: dict[str, object] = {}
         self._instances: list[object] = []
+        self._connections: dict[int, Connection] = {}
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -112,11 +116,11 @@ class Recorder:
             return self._skip(step, client, phase)
         invocation, arguments = given
         cell = self._called(invocation, step, client, phase)
+        warned, awaiting = self.warnings(), False
         if "send" in arguments:
             arguments["send"] = self._sending(step, client, phase)
-        awaiting = False
         try:
-            answer = (call or self.connection.invoke)(step.name, arguments)
+            answer = (call or self._reached(step).invoke)(step.name, arguments)
             if inspect.isawaitable(answer):
                 awaiting = True
                 answer = await answer
@@ -128,6 +132,7 @@ class Recorder:
             if isinstance(response, Cancelled):
                 raise
             return operation
+        cell[0] = _marked(cell[0], warned=self.warnings() > warned)
         return self._answered(cell, step, arguments, answer)
 
     def abandon(self, error: BaseException) -> None:
@@ -149,7 +154,19 @@ class Recorder:
             return None
         if all(isinstance(value, _AS_IT_STANDS) for _, value in given):
             return step.invocation, real
-        return Invocation(step.name, tuple((name, self._shown(value)) for name, value in given)), real
+        shown = ((name, str(value) if name == "through" else self._shown(value)) for name, value in given)
+        return Invocation(step.name, tuple(shown)), real
+
+    def _reached(self, step: Step) -> Connection:
+        """Answer the way to call the instance that a step names, an earlier answer of the provider; else the usual."""
+        through = step.invocation.get("through")
+        if not isinstance(through, Ref):
+            return self.connection
+        instance = self._answers[through.name]
+        known = self._connections.get(id(instance))
+        if known is None:
+            known = self._connections[id(instance)] = connect(instance, self.keyring.pool_of(self.given))
+        return known
 
     def _real(self, value: object, *, as_lease: bool = False) -> object:
         if isinstance(value, Ref):
@@ -207,7 +224,9 @@ class Recorder:
             self._answers[step.bind] = answer
         operation = self._returned(cell, Answered(self._plain(step.name, answer)))
         if self._spoilt(step, given):
-            cell[0] = operation = replace(operation, invocation=_with(operation.invocation, spoilt=True))
+            cell[0] = operation = _marked(operation, spoilt=True)
+        if step.invocation.get("spoil"):
+            spoil([value for value in given.values() if isinstance(value, list)])
         if step.invocation.get("mutate"):
             mutate(answer)
         return operation
@@ -304,12 +323,23 @@ def mutate(answer: object, depth: int = _DEEPEST) -> None:
         answer.clear()
 
 
+def spoil(lists: Sequence[list[Any]]) -> None:
+    """Change lists that a backend was given, as their owner may at any time."""
+    for one in lists:
+        one[:] = [canary("stranger-9")]
+
+
 def _key(answer: object) -> object:
     return answer.key if isinstance(answer, Lease) else answer
 
 
-def _with(invocation: Invocation, **more: object) -> Invocation:
-    return Invocation(invocation.name, (*invocation.arguments, *more.items()))
+def _marked(operation: Operation, **noticed: bool) -> Operation:
+    """Answer the operation with what was noticed of the call among its arguments."""
+    more = tuple((name, True) for name, seen in noticed.items() if seen)
+    if not more:
+        return operation
+    invocation = operation.invocation
+    return replace(operation, invocation=Invocation(invocation.name, (*invocation.arguments, *more)))
 
 
 def _cancelled_from_outside() -> bool:

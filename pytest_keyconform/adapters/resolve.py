@@ -52,11 +52,15 @@ class OpeningFailed(KeyconformError):
 
 @dataclass(slots=True)
 class Opened:
-    """A manager and the way to call it. ``answer`` is what its open operation answered, else None."""
+    """A manager and the way to call it. ``answer`` is what its open operation answered, else None.
+
+    ``handed`` are the lists that the factory was given.
+    """
 
     manager: object
     connection: Connection
     answer: object = None
+    handed: list[object] = field(default_factory=list, repr=False)
     _leave: AsyncExitStack = field(default_factory=AsyncExitStack, repr=False)
 
     async def close(self) -> None:
@@ -117,9 +121,10 @@ class Target:
     async def made(self, pool: Pool) -> Opened:
         """Make a fresh manager on a pool, not opened yet."""
         leave = AsyncExitStack()
-        handed = pool.as_secrets() if self.policies.secret_keys else pool
+        given = pool.as_secrets() if self.policies.secret_keys else pool
+        handed: list[object] = []
         try:
-            manager = await _entered(await _settled(self.handing.call(self.factory, handed)), leave)
+            manager = await _entered(await _settled(self.handing.call(self.factory, given, handed=handed)), leave)
         except BaseException as error:
             if _passes(error):
                 raise
@@ -129,7 +134,7 @@ class Target:
         except TargetError as error:
             await leave.aclose()
             raise TargetError(f"{self.text}: {error}") from None
-        return Opened(manager, connection, None, leave)
+        return Opened(manager, connection, None, handed, leave)
 
     def _failure(self, error: BaseException, stage: str, pool: Pool, opened: Opened | None = None) -> OpeningFailed:
         record = raised(error, self.agreement, Keyring.of(pool).redact, bad_input=False)

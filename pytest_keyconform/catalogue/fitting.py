@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Given, Step, Workload
 
-SPECIAL = frozenset({"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool"})
-ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census", "memory"})
+SPECIAL = frozenset(
+    {"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool", "spoil", "through"}
+)
+ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census", "memory", "mend", "spoil_lists"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Overhearing:
         self._packages = frozenset(top_of(module.__name__) for module in found)
         self._files = frozenset(str(getattr(module, "__file__", None)) for module in found)
         self.heard: list[Noise] = []
+        self.warnings = 0  # log records from WARNING on
 
     def hear(self, text: str, where: str, whole: NoiseKind) -> None:
         """Keep a text if it shows a key: ``whole`` is the kind of one that shows all of it."""
@@ -133,6 +134,7 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hear the message, the fields that were added, and the traceback; not what libraries say to those who ask."""
+        self._overhearing.warnings += record.levelno >= logging.WARNING
         if record.levelno < logging.WARNING and self._overhearing.of_a_library(record.name):
             return
         try:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.raised import raised
-from pytest_keyconform.adapters.recording import Recorder
+from pytest_keyconform.adapters.recording import Recorder, spoil
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.order import Order
 from pytest_keyconform.engine.overhearing import Overhearing
-from pytest_keyconform.engine.storage import new_storage, remove, tear
+from pytest_keyconform.engine.storage import break_, mend, new_storage, remove, tear
 from pytest_keyconform.engine.weighing import Memory, Weighing
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
@@ -69,7 +69,14 @@ class Program:
         self.noise: list[Noise] = []
         self.storage: Path | None = None
         self.census: Callable[[], Awaitable[tuple[int, int]]] = self._at_rest
-        self._own: dict[str, Call] = {"restart": self._restarted, "census": self._counted, "memory": self._held}
+        self._own: dict[str, Call] = {
+            "restart": self._restarted,
+            "census": self._counted,
+            "memory": self._held,
+            "mend": self._mended,
+            "spoil_lists": self._spoilt,
+        }
+        self._warned: list[warnings.WarningMessage] = []
         self._memory = Memory()
         self._weights: list[tuple[int, int]] = []
         self._threads = frozenset(threading.enumerate())
@@ -90,25 +97,38 @@ class Program:
         """Open a manager on the workload's pool; tell whether that went well."""
         if self.storage is None:
             self.storage = new_storage(self.target)
+            if self.workload.given.broken:
+                break_(self.storage)
         called = self._order.tick()
         try:
-            self.opened = await self.instance()
+            self.opened = await self.instance(opened=not self.workload.unopened)
         except OpeningFailed as failure:
             self.opening = self._opening(
                 called, raised(failure.cause, self.target.agreement, self.keyring.redact, bad_input=True)
             )
             return False
-        self.opening = self._opening(called, Answered(None))
+        self.opening = self._opening(called, Answered(False if self.opened.answer is False else None))
         self.recorder = Recorder(
             self.opened.connection, self.keyring, self.workload.given, self.target.policies, self._order
         )
         if self.overhearing is not None:
             self.recorder.overheard = self.overhearing.caught
+            self.recorder.warnings = self._warnings
         return True
 
-    async def instance(self) -> Opened:
-        """Open one more manager on the workload's pool and storage; raises `OpeningFailed`."""
-        return await self.target.opened(self.keyring.pool_of(self.workload.given, storage=self.storage))
+    async def instance(self, *, opened: bool = True) -> Opened:
+        """Make one more manager on the workload's pool and storage, and open it; raises `OpeningFailed`."""
+        pool = self.keyring.pool_of(self.workload.given, storage=self.storage)
+        return await (self.target.opened(pool) if opened else self.target.made(pool))
+
+    def _warnings(self) -> int:
+        return len(self._warned) + (0 if self.overhearing is None else self.overhearing.warnings)
+
+    async def _mended(self, *_: object) -> None:
+        mend(self.storage)
+
+    async def _spoilt(self, *_: object) -> None:
+        spoil([] if self.opened is None else [one for one in self.opened.handed if isinstance(one, list)])
 
     async def _restarted(self, _name: str, arguments: dict[str, object]) -> None:
         """Close the manager and put another one on its storage in its place: at once or later, whole or torn."""
@@ -267,6 +287,7 @@ class Program:
         threading.excepthook = self._thread_died
         try:
             with warnings.catch_warnings(record=True) as caught:
+                self._warned = caught
                 warnings.simplefilter("ignore" if self.overhearing is None else "always")
                 warnings.filterwarnings("always", message=r"coroutine '.*' was never awaited", category=RuntimeWarning)
                 with self.overhearing.listening() if self.overhearing is not None else contextlib.nullcontext():
