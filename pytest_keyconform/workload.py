@@ -80,7 +80,7 @@ class Step:
     killed, and ``set_clock``: the wall clock is set forth, or back if ``seconds`` is negative, while monotonic time
     goes on. ``census`` counts the tasks, timers and threads that the backend has started and not ended, ``memory`` what
     it holds. ``spoil_lists`` changes the lists that the factory was given, ``mend`` makes a storage that was broken
-    whole. An operation with the argument ``kill`` is killed as it touches the store for the time of that number, from 0.
+    whole. An operation with the argument ``kill`` is killed as it touches the store for the time of that number from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable.
