@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.run import Judging, TargetRun
     from pytest_keyconform.spec.settings import Settings
 
-CONFORMS, VIOLATES, INCONCLUSIVE, USAGE, INTERRUPTED = 0, 1, 2, 4, 130
-EXITS = {"conforms": CONFORMS, "partial": CONFORMS, "violates": VIOLATES, "inconclusive": INCONCLUSIVE}
+CONFORMS, USAGE, INTERRUPTED = 0, 4, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,7 +50,7 @@ def _parser() -> Parser:
     check = commands.add_parser(
         "check",
         help="judge a key manager",
-        description="Exit: 0 conforms, 1 violates, 2 inconclusive, 4 wrong usage.",
+        description="Exit: 0 conforms, 1 violates, 2 inconclusive only, 3 waiver trouble only, 4 usage.",
     )
     check.add_argument("target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name")
     for flag, metavar, text in CHECK_FLAGS:
@@ -63,10 +62,24 @@ def _parser() -> Parser:
     explain = commands.add_parser("explain", help="say what an invariant promises, and why")
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
     explain.set_defaults(run=_explain)
+    _add_bookkeeping(commands)
     schema = commands.add_parser("schema", help="show a JSON Schema")
     schema.add_argument("name", choices=["report"], help="of what")
     schema.set_defaults(run=_schema)
     return parser
+
+
+def _add_bookkeeping(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the commands about files of earlier runs."""
+    waive = commands.add_parser("waive", help="accept a deviation for a while")
+    waive.add_argument("id", metavar="ID", help="such as ACQ01")
+    waive.add_argument("--reason", required=True, help="why it is accepted, in 15 characters or more")
+    waive.add_argument("--owner", required=True, help="who answers for it")
+    waive.add_argument("--days", type=int, default=90, help="how long, at most 180 (default: 90)")
+    waive.add_argument("--target", metavar="NAME", help="for this target alone")
+    waive.add_argument("--signature", metavar="TEXT", help="for this violation alone, as a report has it")
+    waive.add_argument("--waivers", metavar="PATH", help="the file (default: keyconform-waivers.toml)")
+    waive.set_defaults(run=_waive)
 
 
 CHECK_FLAGS = (
@@ -78,6 +91,7 @@ CHECK_FLAGS = (
     ("--replay", "TOKEN", "run one counterexample again, alone"),
     ("--timeout", "S", "seconds after which one invariant is given up (default: 60)"),
     ("--max-time", "S", "seconds after which no further invariant is begun"),
+    ("--waivers", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
 
 
@@ -122,22 +136,17 @@ def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
 
 
 def _status(judging: Judging, reports: Iterable[Report]) -> int:
-    """Answer the exit status of the worst report."""
-    from pytest_keyconform.gate import UNUSABLE
-
-    every = tuple(reports)
-    decision = judging.decide(every)
-    if decision.exit == UNUSABLE:
-        raise UsageError("; ".join(decision.reasons))
-    found = {EXITS[report.verdict] for report in every}
-    return next(status for status in (VIOLATES, INCONCLUSIVE, CONFORMS) if status in found)
+    """Say what holds the run back beyond its results, and answer the finer exit status."""
+    decision = judging.decide(reports)
+    for line in decision.lines():
+        print(line, file=sys.stderr)
+    return decision.status()
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
     from pytest_keyconform.spec import settings
 
-    here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if _is_root(folder)), here)
+    here, root = Path.cwd(), _root()
     sources, table = settings.files(root)
     names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in CHECK_FLAGS]
     flags: dict[str, Any] = {"target": asked.target, **{name: getattr(asked, name) for name in names}}
@@ -150,6 +159,20 @@ def _settings(asked: argparse.Namespace) -> Settings:
         table=table,
         search=tuple(dict.fromkeys((root, here))),
     )
+
+
+def _waive(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.bookkeeping import waive
+    from pytest_keyconform.spec.settings import WAIVERS
+
+    print(waive(asked, _root() / WAIVERS if asked.waivers is None else Path(asked.waivers)))
+    return CONFORMS
+
+
+def _root() -> Path:
+    """Answer the nearest folder, from here upwards, that settings are read from; here, where there is none."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if _is_root(folder)), here)
 
 
 def _is_root(folder: Path) -> bool:

@@ -101,7 +101,11 @@ class CounterexampleReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvariantReport:
-    """What came of one invariant; only ``seconds`` differs between two runs with the same seed."""
+    """What came of one invariant; only ``seconds`` differs between two runs with the same seed.
+
+    ``cut_short``: a crash or a time-out ended its judging. ``waiver`` tells why a deviation is accepted, ``known``
+    that the baseline has it too. ``pinned`` tells that the pinned catalogue does not have the invariant yet.
+    """
 
     id: str
     family: str
@@ -109,6 +113,7 @@ class InvariantReport:
     level: Level
     status: Status
     known: bool = False
+    pinned: bool = False
     audits: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     executions: int = 0
@@ -116,13 +121,15 @@ class InvariantReport:
     seconds: float = 0.0
     lacking: tuple[str, ...] = ()
     reason: str | None = None
+    cut_short: bool = False
     waiver: str | None = None
     signature: str | None = None
     counterexample: CounterexampleReport | None = None
 
     def gates(self, level: Level) -> bool:
         """Tell whether this one counts: SHOULD ones do only where the level is ``should``."""
-        return (level == "should" or self.level == "must") and not self.known and self.status != "waived"
+        counts = level == "should" or self.level == "must"
+        return counts and not self.known and not self.pinned and self.status != "waived"
 
     def to_json(self) -> dict[str, Any]:
         """Answer plain values that `json` can write."""

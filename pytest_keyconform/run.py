@@ -20,6 +20,7 @@ from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
 from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
+from pytest_keyconform.spec import waivers
 from pytest_keyconform.spec.settings import check_select, nearest
 from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
@@ -42,6 +43,7 @@ class TargetRun:
         self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = (), *, apart: bool = True
     ) -> None:
         self.settings = settings
+        self.policy = policy_of(settings, (*CATALOGUE, *extra))
         self.target = target
         self.conformance = self._judge(extra, apart=apart)
         self.invariants = self._asked_for()
@@ -96,6 +98,15 @@ class TargetRun:
 
     def judge(self, invariant: type[Invariant]) -> InvariantReport:
         """Judge one invariant, or run its counterexample again; a fault of our own is inconclusive."""
+        return self.ruled(self._judged(invariant))
+
+    def ruled(self, result: InvariantReport) -> InvariantReport:
+        """Mark a result that is accepted; a counterexample that is run again is shown as it is."""
+        if self.settings.replay is not None:
+            return result
+        return gate.ruled(result, target=self.target.name, policy=self.policy)
+
+    def _judged(self, invariant: type[Invariant]) -> InvariantReport:
         spent = time.perf_counter() - self._clock
         if self.settings.max_time is not None and spent > self.settings.max_time:
             return unjudged(invariant, f"not judged: the whole run may take {self.settings.max_time:g} s")
@@ -176,11 +187,21 @@ class Judging:
 
     def decide(self, reports: Iterable[Report]) -> gate.Decision:
         """Let the run pass, or say why not: the strictest decision over its targets."""
-        decisions = [gate.decide(report, self.settings.level) for report in reports]
+        decisions = [gate.decide(report, self.targets[report.target].policy) for report in reports]
         return gate.Decision(
             max((decision.exit for decision in decisions), default=gate.PASSED),
             tuple(reason for decision in decisions for reason in decision.reasons),
+            tuple(warning for decision in decisions for warning in decision.warnings),
         )
+
+
+def policy_of(settings: Settings, kinds: Iterable[type[Invariant]]) -> gate.Policy:
+    """Read what a run is held against; raises `UsageError` for a file that cannot be used."""
+    today = dt.datetime.now().astimezone().date()
+    if settings.waivers is None or settings.replay is not None:
+        return gate.Policy(today=today, level=settings.level)
+    found = waivers.read(settings.waivers, ids=[kind.id for kind in kinds], today=today)
+    return gate.Policy(today=today, level=settings.level, waivers=found)
 
 
 def unjudged(invariant: type[Invariant], why: str) -> InvariantReport:
@@ -193,6 +214,7 @@ def unjudged(invariant: type[Invariant], why: str) -> InvariantReport:
         status="inconclusive",
         audits=tuple(invariant.audits),
         reason=why,
+        cut_short=True,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from pytest_keyconform.errors import UsageError
-from pytest_keyconform.gate import UNUSABLE, Decision
+from pytest_keyconform.gate import UNUSABLE, Decision, Reason, Trouble
 from pytest_keyconform.plugin import OPTIONS, ini
 from pytest_keyconform.render import terminal, timeline
 from pytest_keyconform.report import InvariantReport
@@ -45,7 +45,7 @@ class InvariantItem(pytest.Item):
         result = self.result = self.target_run.judge(self.invariant)
         if result.status == "not-applicable":
             raise pytest.skip.Exception(_inapplicable(result))
-        if result.status not in {"violated", "inconclusive"}:
+        if result.status not in {"violated", "inconclusive", "waived"}:
             return
         page = timeline.page(result, asked=self.target_run.target.asked)
         settings = self.target_run.settings
@@ -131,7 +131,7 @@ class Judge:
         if isinstance(item, InvariantItem) and call.when == "call" and item.result is not None:
             setattr(report, ATTRIBUTE, json.dumps(item.result.to_json()))
             if report.skipped and hasattr(report, "wasxfail"):
-                report.wasxfail = f"advisory: {item.result.title}"
+                report.wasxfail = _accepted(item.result)
             elif report.skipped:
                 report.longrepr = (ROOT, None, f"Skipped: {_inapplicable(item.result)}")  # type: ignore[assignment]  # no line
         return report
@@ -145,7 +145,7 @@ class Judge:
         if attached is not None:
             run.results[invariant.id] = InvariantReport.from_json(json.loads(attached))
         elif report.failed and invariant.id not in run.results:
-            run.results[invariant.id] = unjudged(invariant, str(report.longrepr).strip().splitlines()[-1])
+            run.results[invariant.id] = run.ruled(unjudged(invariant, str(report.longrepr).strip().splitlines()[-1]))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fold and write the reports, and hold the exit status against the gate."""
@@ -156,7 +156,8 @@ class Judge:
         try:
             self.judging.write(self.reports.values())
         except UsageError as error:
-            self.decision = Decision(UNUSABLE, (*self.decision.reasons, str(error)))
+            unwritten = Reason(Trouble.UNUSABLE, str(error))
+            self.decision = Decision(UNUSABLE, (*self.decision.reasons, unwritten), self.decision.warnings)
         if self.decision.exit == UNUSABLE and session.exitstatus in JUDGED:
             session.exitstatus = UNUSABLE
         elif self.decision.exit and session.exitstatus == pytest.ExitCode.OK:
@@ -172,9 +173,8 @@ class Judge:
             for line in lines:
                 terminalreporter.write_line(line)
             terminalreporter.write_line(verdict, bold=True, **{COLOURS[report.verdict]: True})
-        if self.decision is not None and self.decision.exit == UNUSABLE:
-            for reason in self.decision.reasons:
-                terminalreporter.write_line(f"ERROR: {reason}", red=True)
+        for line in self.decision.lines() if self.decision is not None else ():
+            terminalreporter.write_line(line, red=line.startswith("ERROR"), yellow=line.startswith("WARNING"))
 
     def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
         for name, run in self.judging.targets.items():
@@ -230,6 +230,11 @@ def settings_of(config: pytest.Config) -> Settings:
         table=table,
         search=tuple(dict.fromkeys((root, here))),
     )
+
+
+def _accepted(result: InvariantReport) -> str:
+    """Say why what failed was to be expected."""
+    return f"waived: {result.waiver}" if result.status == "waived" else f"advisory: {result.title}"
 
 
 def _inapplicable(result: InvariantReport) -> str:

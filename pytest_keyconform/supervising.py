@@ -91,7 +91,7 @@ class Supervised:
             self._here.timed_out += 1
             self._grace = HURRIED
             why = f"{lost}; what follows is judged in a fresh process"
-            return told(kind, Inconclusive(why=why), seconds=round(real_monotonic() - began, 3))
+            return told(kind, Inconclusive(why=why, cut_short=True), seconds=round(real_monotonic() - began, 3))
         report: InvariantReport = answered
         return report
 
@@ -106,7 +106,7 @@ class Supervised:
         except Lost as lost:
             self._end()
             kind = next(kind for kind in self.invariants() if kind.id == text.partition(":")[0])
-            return told(kind, Inconclusive(why=str(lost)), seconds=0.0)
+            return told(kind, Inconclusive(why=str(lost), cut_short=True), seconds=0.0)
         return report
 
     def report(self, results: Iterable[InvariantReport]) -> Report:

@@ -153,3 +153,11 @@ def test_a_closed_pipe_is_no_error(tmp_path):
         timeout=60,
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("target, id_, status", [("breaks", "QUO01", 0), ("ok", "QUO01", 3), ("unsure", "QUO01", 2)])
+def test_waivers_of_check(stubbed, target, id_, status, capsys):
+    """What is waived conforms, waiver trouble alone is 3, and what is worse counts more."""
+    assert main(["waive", id_, "--reason", "the new pool comes soon", "--owner", "me"]) == 0
+    assert main(["check", target]) == status
+    assert ("is stale: QUO01 conforms; remove it" in capsys.readouterr().err) == (target != "breaks")

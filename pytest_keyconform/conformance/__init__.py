@@ -152,7 +152,8 @@ class Conformance:
             if not dog.fired:
                 raise
             self.timed_out += 1
-            return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
+            why = f"interrupted: a call did not end within {limit:g} s of real time"
+            return Inconclusive(why=why, cut_short=True)
 
     def limit(self) -> float:
         """Answer how many seconds of real time the next invariant may take."""
@@ -202,6 +203,7 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
     status: Status = "conforms"
     reason: str | None = None
     lacking: tuple[str, ...] = ()
+    cut_short = False
     found: Counterexample | None = None
     evidence = Evidence()
     match verdict:
@@ -211,6 +213,7 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
             status, found, evidence = "violated", verdict.counterexample, verdict.evidence
         case Inconclusive():
             status, reason, evidence = "inconclusive", verdict.why, verdict.evidence
+            cut_short = verdict.cut_short
         case NotApplicable():
             status, reason, lacking = "not-applicable", verdict.why, verdict.lacking
         case _:
@@ -228,6 +231,7 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
         seconds=seconds,
         lacking=lacking,
         reason=reason,
+        cut_short=cut_short,
         signature=None if found is None else found.violation.signature,
         counterexample=None if found is None else CounterexampleReport.of(found),
     )

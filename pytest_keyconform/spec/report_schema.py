@@ -61,6 +61,7 @@ class InvariantModel(_Strict):
     level: Literal["must", "should"]
     status: Literal["conforms", "violated", "inconclusive", "not-applicable", "waived"]
     known: bool
+    pinned: bool = False
     audits: list[str]
     engines: list[Engine]
     executions: Count
@@ -68,6 +69,7 @@ class InvariantModel(_Strict):
     seconds: Seconds
     lacking: list[str]
     reason: str | None
+    cut_short: bool = False
     waiver: str | None
     signature: str | None
     counterexample: CounterexampleModel | None

@@ -1,0 +1,57 @@
+"""The commands about files of earlier runs: waive a deviation. Each answers what is to be printed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_keyconform.catalogue import CATALOGUE
+from pytest_keyconform.errors import WaiverError
+from pytest_keyconform.spec import waivers
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def waive(asked: argparse.Namespace, path: Path) -> str:
+    """Add a waiver to the file at ``path``; nothing is written unless the whole file can stand afterwards."""
+    today = dt.datetime.now().astimezone().date()
+    waiver = waivers.Waiver(
+        id=asked.id.upper(),
+        reason=asked.reason.strip(),
+        owner=asked.owner.strip(),
+        added=today,
+        expires=today + dt.timedelta(days=asked.days),
+        target=asked.target,
+        signature=asked.signature,
+    )
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = waivers.written(waiver, before)
+        ids = [kind.id for kind in CATALOGUE]
+        if before:
+            waivers.parse(before, path=path, ids=ids, today=today)
+        waivers.parse(text, path=path, ids=ids, today=today)
+        write(path, text)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        message = f"--waivers: expected a file that can be read and written, found {path} ({why})"
+        raise WaiverError(message) from error
+    return f"{path}: {waiver.id} is waived until {waiver.expires}"
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all; raises `OSError`."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    there = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        there.chmod(path.stat().st_mode if path.exists() else 0o644)
+        there.replace(path)
+    except BaseException:
+        there.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,100 @@
+"""What holds a session back beyond its results: waivers, an earlier report, what a backend must have."""
+
+import datetime as dt
+import json
+
+WAIVERS = """\
+version = 1
+[[waiver]]
+id = "{id}"
+reason = "the new pool comes soon"
+owner = "team-keys"
+added = {added}
+expires = {expires}
+"""
+
+
+def waived(stub, id_="QUO01", *, name="keyconform-waivers.toml", added=-30, expires=60, more=""):
+    """Write a file of waivers in the folder of the session."""
+    today = dt.datetime.now().astimezone().date()
+    days = {"added": today + dt.timedelta(days=added), "expires": today + dt.timedelta(days=expires)}
+    (stub.path / name).write_text(WAIVERS.format(id=id_, **days) + more, encoding="utf-8")
+
+
+def reported(stub, id_="QUO01"):
+    """Answer the report that was written, and what it says of an invariant."""
+    report = json.loads((stub.path / "r.json").read_text(encoding="utf-8"))
+    return report, next(one for one in report["invariants"] if one["id"] == id_)
+
+
+def test_a_waived_violation_is_expected(stub):
+    """keyconform-waivers.toml is read by itself: what it waives is xfailed, and the run passes."""
+    waived(stub)
+    result = stub("--keyconform=breaks", "--keyconform-only", "-rx", "--keyconform-report=json:r.json")
+    result.assert_outcomes(passed=3, xfailed=1)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "waived: QUO01: the new pool comes soon (team-keys, expires *)",
+            "breaks: CONFORMS (4 invariants, *",
+            "XFAIL keyconform::QUO01 - waived: the new pool comes soon*",
+        ]
+    )
+    report, one = reported(stub)
+    assert (report["verdict"], report["counts"]["waived"], one["status"]) == ("conforms", 1, "waived")
+    assert one["waiver"].startswith("the new pool comes soon")
+    assert one["counterexample"]["replay"] == "QUO01:t1:r1-1"
+
+
+def test_waived_in_a_worker(stub):
+    """Under xdist it is the same."""
+    waived(stub)
+    result = stub("--keyconform=breaks", "--keyconform-only", "-n", "2", child=True)
+    result.assert_outcomes(passed=3, xfailed=1)
+    assert result.ret == 0
+
+
+def test_a_stale_waiver_fails_the_run(stub):
+    """A waiver of what conforms fails the run, and the summary says which and where."""
+    waived(stub, "ACQ01", name="mine.toml")
+    result = stub("--keyconform=ok", "--keyconform-only", "--keyconform-waivers=mine.toml")
+    result.assert_outcomes(passed=4)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["ERROR: *mine.toml:2: the waiver of ACQ01 is stale: ACQ01 conforms; remove it"])
+
+
+def test_an_expired_waiver_fails_the_run(stub):
+    """An expired waiver fails the run; one that ends soon is a warning."""
+    waived(stub, expires=-1)
+    result = stub("--keyconform=breaks", "--keyconform-only")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["ERROR: *keyconform-waivers.toml:2: the waiver of QUO01 expired on *"])
+    waived(stub, expires=9)
+    result = stub("--keyconform=breaks", "--keyconform-only")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["WARNING: *: the waiver of QUO01 expires in 9 days *"])
+
+
+def test_a_time_out_is_not_waived(stub):
+    """A crash of the process is judged as ever, waiver or not."""
+    waived(stub, "ACQ02")
+    result = stub("--keyconform=dies", "--keyconform-only")
+    result.assert_outcomes(passed=3, failed=1)
+    assert result.ret == 1
+
+
+def test_a_replay_is_not_waived(stub):
+    """A counterexample that is run again shows its page, although it is waived."""
+    waived(stub)
+    result = stub("--keyconform=breaks", "--keyconform-only", "--keyconform-replay=QUO01:t1:r1-1")
+    result.assert_outcomes(failed=1)
+
+
+def test_a_bad_waiver_exits_4(stub):
+    """A waiver that cannot stand is one message with its line and exit 4, before anything is judged."""
+    waived(stub, "QUO1")
+    result = stub("--keyconform=ok", "--keyconform-only", child=True)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        ["ERROR: *keyconform-waivers.toml:3: id: expected *found 'QUO1'; did you mean 'QUO01'?*"]
+    )
