@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.run import Judging, TargetRun
     from pytest_keyconform.spec.settings import Settings
 
-CONFORMS, USAGE, INTERRUPTED = 0, 4, 130
+CONFORMS, WORSE, USAGE, INTERRUPTED = 0, 1, 4, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,6 +80,12 @@ def _add_bookkeeping(commands: argparse._SubParsersAction[Parser]) -> None:
     waive.add_argument("--signature", metavar="TEXT", help="for this violation alone, as a report has it")
     waive.add_argument("--waivers", metavar="PATH", help="the file (default: keyconform-waivers.toml)")
     waive.set_defaults(run=_waive)
+    diff = commands.add_parser(
+        "diff", help="compare two JSON reports", description="Exit: 0, or 1 if B is worse than A."
+    )
+    diff.add_argument("earlier", metavar="A", help="the earlier report")
+    diff.add_argument("later", metavar="B", help="the later report")
+    diff.set_defaults(run=_diff)
 
 
 CHECK_FLAGS = (
@@ -91,6 +97,7 @@ CHECK_FLAGS = (
     ("--replay", "TOKEN", "run one counterexample again, alone"),
     ("--timeout", "S", "seconds after which one invariant is given up (default: 60)"),
     ("--max-time", "S", "seconds after which no further invariant is begun"),
+    ("--baseline", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
     ("--waivers", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
 
@@ -167,6 +174,15 @@ def _waive(asked: argparse.Namespace) -> int:
 
     print(waive(asked, _root() / WAIVERS if asked.waivers is None else Path(asked.waivers)))
     return CONFORMS
+
+
+def _diff(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.comparison import compare
+    from pytest_keyconform.spec.report_schema import read
+
+    found = compare(read(Path(asked.earlier), called="A"), read(Path(asked.later), called="B"))
+    print("\n".join(found.lines()) or "nothing changed")
+    return WORSE if found.worse else CONFORMS
 
 
 def _root() -> Path:

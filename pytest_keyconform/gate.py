@@ -11,11 +11,12 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_keyconform.comparison import compare, same_violation
 from pytest_keyconform.report import judged_nothing
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pytest_keyconform.report import InvariantReport, Level, Report
     from pytest_keyconform.spec.waivers import Waiver
@@ -33,6 +34,7 @@ class Trouble(enum.Enum):
     VIOLATED = "violated"
     INCONCLUSIVE = "inconclusive"
     WAIVER = "waiver"
+    WORSE = "worse"
 
 
 SHOWN = frozenset({Trouble.VIOLATED, Trouble.INCONCLUSIVE})
@@ -57,16 +59,17 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The exit status, a reason for each thing that made it so, and what will soon be one."""
+    """The exit status, the reasons for it, what will soon be one, and what else there is to say."""
 
     exit: int
     reasons: tuple[Reason, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Answer what there is to say beyond the results, which are shown by themselves."""
         errors = [f"ERROR: {reason}" for reason in self.reasons if reason.trouble not in SHOWN]
-        return [*errors, *(f"WARNING: {text}" for text in self.warnings)]
+        return [*errors, *(f"WARNING: {text}" for text in self.warnings), *self.notes]
 
     def status(self) -> int:
         """Answer the finer exit status: the gravest kind of trouble there is."""
@@ -76,11 +79,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a run is held against. ``today`` is what waivers are measured by."""
+    """What a run is held against.
+
+    ``today`` is what waivers are measured by; ``earlier`` is the report of the baseline.
+    """
 
     today: dt.date
     level: Level = "must"
     waivers: tuple[Waiver, ...] = ()
+    earlier: Report | None = None
 
     def waivers_of(self, id: str, target: str) -> tuple[Waiver, ...]:  # noqa: A002  # the word of the catalogue
         """Answer the waivers that are about an invariant of a target."""
@@ -91,12 +98,14 @@ def ruled(result: InvariantReport, *, target: str, policy: Policy) -> InvariantR
     """Mark a result that is accepted.
 
     A waiver covers what is violated, or could not be judged for a reason of its own; a crash or a time-out never.
-    An expired one still covers: it fails the gate by itself, and says so.
+    An expired one still covers: it fails the gate by itself, and says so. A violation of the baseline is known.
     """
     waiver = _covering(result, policy.waivers_of(result.id, target))
-    if waiver is None:
-        return result
-    return dataclasses.replace(result, status="waived", waiver=str(waiver))
+    if waiver is not None:
+        return dataclasses.replace(result, status="waived", waiver=str(waiver))
+    before = () if policy.earlier is None else policy.earlier.invariants
+    known = any(then.id == result.id and same_violation(then, result) for then in before)
+    return dataclasses.replace(result, known=True) if known else result
 
 
 def _covering(result: InvariantReport, waivers: tuple[Waiver, ...]) -> Waiver | None:
@@ -116,8 +125,29 @@ def decide(report: Report, policy: Policy) -> Decision:
         return Decision(UNUSABLE, (Reason(Trouble.UNUSABLE, report.error),))
     if report.invariants and judged_nothing(report.invariants):
         return Decision(UNUSABLE, (Reason(Trouble.UNUSABLE, _nothing(report)),))
-    reasons = (*_broken(report, policy), *_waiver_troubles(report, policy))
-    return Decision(FAILED if reasons else PASSED, reasons, tuple(_ending_soon(report, policy)))
+    worse, notes = _since(report, policy)
+    reasons = (*_broken(report, policy), *worse, *_waiver_troubles(report, policy))
+    return Decision(FAILED if reasons else PASSED, reasons, tuple(_ending_soon(report, policy)), notes)
+
+
+def strictest(decisions: Iterable[Decision]) -> Decision:
+    """Fold the decisions on several targets into one."""
+    every = tuple(decisions)
+    return Decision(
+        max((decision.exit for decision in every), default=PASSED),
+        tuple(reason for decision in every for reason in decision.reasons),
+        tuple(warning for decision in every for warning in decision.warnings),
+        tuple(note for decision in every for note in decision.notes),
+    )
+
+
+def _since(report: Report, policy: Policy) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
+    """Answer what got worse since the baseline, and what else changed."""
+    if policy.earlier is None:
+        return (), ()
+    found = compare(policy.earlier, report)
+    worse = tuple(Reason(Trouble.WORSE, f"worse than the baseline: {change}") for change in found.worse)
+    return worse, tuple(line for line in found.lines() if not line.startswith("worse: "))
 
 
 def _broken(report: Report, policy: Policy) -> Iterator[Reason]:

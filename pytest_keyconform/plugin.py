@@ -31,6 +31,7 @@ OPTIONS = (
     ("replay", "string", "TOKEN", "run one counterexample again, alone, as a violation shows it"),
     ("timeout", "float", "S", "seconds after which one invariant is given up (default: 60)"),
     ("max_time", "float", "S", "seconds after which no further invariant is begun"),
+    ("baseline", "string", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
     ("waivers", "string", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
 REPEATABLE = ("report",)

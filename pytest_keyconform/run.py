@@ -20,7 +20,7 @@ from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
 from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
-from pytest_keyconform.spec import waivers
+from pytest_keyconform.spec import report_schema, report_setting, waivers
 from pytest_keyconform.spec.settings import check_select, nearest
 from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
@@ -43,7 +43,7 @@ class TargetRun:
         self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = (), *, apart: bool = True
     ) -> None:
         self.settings = settings
-        self.policy = policy_of(settings, (*CATALOGUE, *extra))
+        self.policy = policy_of(settings, (*CATALOGUE, *extra), target.name)
         self.target = target
         self.conformance = self._judge(extra, apart=apart)
         self.invariants = self._asked_for()
@@ -187,21 +187,22 @@ class Judging:
 
     def decide(self, reports: Iterable[Report]) -> gate.Decision:
         """Let the run pass, or say why not: the strictest decision over its targets."""
-        decisions = [gate.decide(report, self.targets[report.target].policy) for report in reports]
-        return gate.Decision(
-            max((decision.exit for decision in decisions), default=gate.PASSED),
-            tuple(reason for decision in decisions for reason in decision.reasons),
-            tuple(warning for decision in decisions for warning in decision.warnings),
-        )
+        return gate.strictest(gate.decide(report, self.targets[report.target].policy) for report in reports)
 
 
-def policy_of(settings: Settings, kinds: Iterable[type[Invariant]]) -> gate.Policy:
-    """Read what a run is held against; raises `UsageError` for a file that cannot be used."""
+def policy_of(settings: Settings, kinds: Iterable[type[Invariant]], target: str) -> gate.Policy:
+    """Read what a target is held against; raises `UsageError` for a file that cannot be used."""
     today = dt.datetime.now().astimezone().date()
-    if settings.waivers is None or settings.replay is not None:
-        return gate.Policy(today=today, level=settings.level)
-    found = waivers.read(settings.waivers, ids=[kind.id for kind in kinds], today=today)
-    return gate.Policy(today=today, level=settings.level, waivers=found)
+    policy = gate.Policy(today=today, level=settings.level)
+    if settings.replay is not None:  # one counterexample, shown as it is
+        return policy
+    if settings.waivers is not None:
+        found = waivers.read(settings.waivers, ids=[kind.id for kind in kinds], today=today)
+        policy = dataclasses.replace(policy, waivers=found)
+    if settings.baseline is not None:
+        path = report_setting.for_target(settings.baseline, target)
+        policy = dataclasses.replace(policy, earlier=report_schema.read(path, called="--keyconform-baseline"))
+    return policy
 
 
 def unjudged(invariant: type[Invariant], why: str) -> InvariantReport:

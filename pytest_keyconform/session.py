@@ -234,7 +234,9 @@ def settings_of(config: pytest.Config) -> Settings:
 
 def _accepted(result: InvariantReport) -> str:
     """Say why what failed was to be expected."""
-    return f"waived: {result.waiver}" if result.status == "waived" else f"advisory: {result.title}"
+    if result.status == "waived":
+        return f"waived: {result.waiver}"
+    return f"{'known' if result.known else 'advisory'}: {result.title}"
 
 
 def _inapplicable(result: InvariantReport) -> str:

@@ -161,3 +161,20 @@ def test_waivers_of_check(stubbed, target, id_, status, capsys):
     assert main(["waive", id_, "--reason", "the new pool comes soon", "--owner", "me"]) == 0
     assert main(["check", target]) == status
     assert ("is stale: QUO01 conforms; remove it" in capsys.readouterr().err) == (target != "breaks")
+
+
+def test_diff(stubbed, capsys):
+    """Diff says what changed, and exits 1 if the later report is worse."""
+    for target in ("ok", "breaks"):
+        main(["check", target, "--report", f"json:{target}.json"])
+    capsys.readouterr()
+    assert main(["diff", "ok.json", "breaks.json"]) == 1
+    assert capsys.readouterr().out == (
+        "worse: QUO01 conformed, and is violated now: lost\nnote: compared with another target: ok then, breaks now\n"
+    )
+    assert main(["diff", "breaks.json", "ok.json"]) == 0
+    assert "better: QUO01 was violated (lost), and conforms now\n" in capsys.readouterr().out
+    assert main(["diff", "ok.json", "ok.json"]) == 0
+    assert capsys.readouterr().out == "nothing changed\n"
+    assert main(["diff", "ok.json", "none.json"]) == 4
+    assert capsys.readouterr().err.startswith("ERROR: B: expected a JSON report of this plugin, found none.json")

@@ -188,3 +188,28 @@ def test_waivers_of_a_should():
     """A waived SHOULD is waived as well, also where SHOULDs do not gate."""
     result = ruled(invariant("violated", level="should"), target="app:make", policy=policy(waiver()))
     assert dataclasses.replace(result, status="violated", waiver=None) == invariant("violated", level="should")
+
+
+def test_a_known_violation_passes():
+    """A violation that the baseline has too passes as known; another one of the same invariant does not."""
+    held = policy(earlier=whole(invariant("violated", signature="s")))
+    result = ruled(invariant("violated", signature="s"), target="app:make", policy=held)
+    assert (result.known, result.status) == (True, "violated")
+    assert decide(whole(result), held).exit == 0
+    decision = judged(invariant("violated", signature="t"), held)
+    assert decision.lines() == [
+        "ERROR: worse than the baseline: ACQ01 was violated (s), and is violated in a new way now: t"
+    ]
+    assert (decision.exit, decision.status()) == (1, 1)
+
+
+def test_what_got_worse_fails_although_it_is_advisory():
+    """A SHOULD that conformed and does not any more fails the gate, which names what got better as well."""
+    held = policy(earlier=whole(invariant("conforms", level="should"), invariant("violated", id="ACQ02")))
+    now = whole(invariant("violated", level="should", signature="s"), invariant("conforms", id="ACQ02"))
+    decision = decide(now, held)
+    assert (decision.exit, decision.status()) == (1, 1)
+    assert decision.lines() == [
+        "ERROR: worse than the baseline: ACQ01 conformed, and is violated now: s",
+        "better: ACQ02 was violated, and conforms now",
+    ]

@@ -26,9 +26,9 @@ NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
 NAMES = (
     *("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time"),
-    *("waivers",),
+    *("waivers", "baseline"),
 )
-PATHS = ("waivers",)
+PATHS = ("waivers", "baseline")
 
 EXPECTED = {
     "only": "true or false",
@@ -40,6 +40,7 @@ EXPECTED = {
     "timeout": "a number of seconds above 0",
     "max_time": "a number of seconds above 0",
     "waivers": "the path of a file",
+    "baseline": "the path of a JSON report",
 }
 
 
@@ -70,6 +71,7 @@ class Settings(_Strict):
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
     max_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     waivers: Path | None = None
+    baseline: Path | None = None
     search: tuple[Path, ...] = ()
 
     @field_validator("seed", mode="before")

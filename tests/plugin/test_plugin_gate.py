@@ -98,3 +98,57 @@ def test_a_bad_waiver_exits_4(stub):
     result.stderr.fnmatch_lines(
         ["ERROR: *keyconform-waivers.toml:3: id: expected *found 'QUO1'; did you mean 'QUO01'?*"]
     )
+
+
+def baseline(stub, target, name="before.json"):
+    """Write a report of an earlier run."""
+    stub(f"--keyconform={target}", "--keyconform-only", f"--keyconform-report=json:{name}")
+
+
+def test_a_known_violation_is_expected(stub):
+    """A violation that the baseline has too is xfailed as known, and the run passes."""
+    baseline(stub, "breaks")
+    flags = ("--keyconform-baseline=before.json", "--keyconform-report=json:r.json", "-rx")
+    result = stub("--keyconform=breaks", "--keyconform-only", *flags)
+    result.assert_outcomes(passed=3, xfailed=1)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["known: QUO01 violated: n records add n requests", "breaks: CONFORMS *", "XFAIL keyconform::QUO01 - known: *"]
+    )
+    report, one = reported(stub)
+    assert (report["counts"]["violated"], one["status"], one["known"]) == (1, "violated", True)
+
+
+def test_what_got_worse_fails_the_run(stub):
+    """What conformed in the baseline and does not any more fails the run, a SHOULD too."""
+    baseline(stub, "ok")
+    result = stub("--keyconform=advises", "--keyconform-only", "--keyconform-baseline=before.json")
+    result.assert_outcomes(passed=3, xfailed=1)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "ERROR: worse than the baseline: FMT05 conformed, and is violated now: text",
+            "note: compared with another target: ok then, advises now",
+        ]
+    )
+
+
+def test_a_baseline_that_cannot_be_read_exits_4(stub):
+    """A baseline that is not there, or is no report, exits 4 before anything is judged."""
+    (stub.path / "x.json").write_text('{\n"schema": 2}', encoding="utf-8")
+    for name, message in (("none.json", "(No such file"), ("x.json", "(schema: ")):
+        result = stub("--keyconform=ok", "--keyconform-only", f"--keyconform-baseline={name}", child=True)
+        assert result.ret == 4
+        assert f"--keyconform-baseline: expected a JSON report of this plugin, found {stub.path / name} {message}" in (
+            result.stderr.str()
+        )
+
+
+def test_a_baseline_for_each_target(stub):
+    """With several targets {target} in the path names the baseline of each."""
+    baseline(stub, "breaks", "before-breaks.json")
+    baseline(stub, "ok", "before-ok.json")
+    flags = ("--keyconform-only", "--keyconform-baseline=before-{target}.json")
+    result = stub("--keyconform=breaks", "--keyconform=ok", *flags)
+    result.assert_outcomes(passed=7, xfailed=1)
+    assert result.ret == 0
