@@ -58,6 +58,7 @@ def _parser() -> Parser:
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
+    listing.add_argument("--since", metavar="VERSION", help="only those that came with this version or later")
     listing.set_defaults(run=_list)
     explain = commands.add_parser("explain", help="say what an invariant promises, and why")
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
@@ -98,6 +99,8 @@ CHECK_FLAGS = (
     ("--timeout", "S", "seconds after which one invariant is given up (default: 60)"),
     ("--max-time", "S", "seconds after which no further invariant is begun"),
     ("--baseline", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
+    ("--require", "KIND", "which operations it must have: those of in-process, shared-store or service"),
+    ("--spec", "VERSION", "the pinned catalogue, such as 1.0: later invariants are advisory"),
     ("--waivers", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
 
@@ -197,11 +200,17 @@ def _is_root(folder: Path) -> bool:
 
 def _list(asked: argparse.Namespace) -> int:
     from pytest_keyconform.catalogue import CATALOGUE
+    from pytest_keyconform.report import SPEC
+    from pytest_keyconform.spec.settings import check_spec, versions
 
+    since = asked.since or "0"
+    if asked.since is not None:
+        check_spec(since, [SPEC, *(invariant.since for invariant in CATALOGUE)], called="--since")
+    shown = [invariant for invariant in CATALOGUE if versions(invariant.since) >= versions(since)]
     if asked.json:
-        print(json.dumps([_described(invariant) for invariant in CATALOGUE], indent=2, ensure_ascii=False))
+        print(json.dumps([_described(invariant) for invariant in shown], indent=2, ensure_ascii=False))
     else:
-        for invariant in CATALOGUE:
+        for invariant in shown:
             print(f"{invariant.id:<7} {invariant.level:<7} {invariant.title()}")
     return CONFORMS
 

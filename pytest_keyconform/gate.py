@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_keyconform.comparison import compare, same_violation
 from pytest_keyconform.report import judged_nothing
@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pytest_keyconform.report import InvariantReport, Level, Report
+    from pytest_keyconform.spec.settings import Kind
     from pytest_keyconform.spec.waivers import Waiver
+
+# The operations that a backend of a kind must have, whatever its shape; one of those between bars.
+IN_PROCESS = ("acquire", "record", "usage", "status|state", "reset|reset_all|reactivate")
+SHARED_STORE = (*IN_PROCESS, "open", "close")  # what is shared is taken up and let go
+SERVICE = (*SHARED_STORE, "health", "reload")  # it is watched, and keys change while it runs
+REQUIRED: Final[dict[Kind, tuple[str, ...]]] = {
+    "in-process": IN_PROCESS,
+    "shared-store": SHARED_STORE,
+    "service": SERVICE,
+}
 
 PASSED, FAILED, UNUSABLE = 0, 1, 4
 VIOLATES, INCONCLUSIVE, UNWAIVED = 1, 2, 3  # the finer statuses, of the command
@@ -35,6 +46,7 @@ class Trouble(enum.Enum):
     INCONCLUSIVE = "inconclusive"
     WAIVER = "waiver"
     WORSE = "worse"
+    LACKING = "lacking"
 
 
 SHOWN = frozenset({Trouble.VIOLATED, Trouble.INCONCLUSIVE})
@@ -81,13 +93,16 @@ class Decision:
 class Policy:
     """What a run is held against.
 
-    ``today`` is what waivers are measured by; ``earlier`` is the report of the baseline.
+    ``today`` is what waivers are measured by; ``earlier`` is the report of the baseline, ``later`` are
+    the ids that the pinned catalogue does not have yet, ``require`` is the kind of backend it has to be.
     """
 
     today: dt.date
     level: Level = "must"
     waivers: tuple[Waiver, ...] = ()
     earlier: Report | None = None
+    later: frozenset[str] = frozenset()
+    require: Kind | None = None
 
     def waivers_of(self, id: str, target: str) -> tuple[Waiver, ...]:  # noqa: A002  # the word of the catalogue
         """Answer the waivers that are about an invariant of a target."""
@@ -100,6 +115,8 @@ def ruled(result: InvariantReport, *, target: str, policy: Policy) -> InvariantR
     A waiver covers what is violated, or could not be judged for a reason of its own; a crash or a time-out never.
     An expired one still covers: it fails the gate by itself, and says so. A violation of the baseline is known.
     """
+    if result.id in policy.later:
+        result = dataclasses.replace(result, pinned=True)
     waiver = _covering(result, policy.waivers_of(result.id, target))
     if waiver is not None:
         return dataclasses.replace(result, status="waived", waiver=str(waiver))
@@ -126,7 +143,7 @@ def decide(report: Report, policy: Policy) -> Decision:
     if report.invariants and judged_nothing(report.invariants):
         return Decision(UNUSABLE, (Reason(Trouble.UNUSABLE, _nothing(report)),))
     worse, notes = _since(report, policy)
-    reasons = (*_broken(report, policy), *worse, *_waiver_troubles(report, policy))
+    reasons = (*_broken(report, policy), *_required(report, policy), *worse, *_waiver_troubles(report, policy))
     return Decision(FAILED if reasons else PASSED, reasons, tuple(_ending_soon(report, policy)), notes)
 
 
@@ -155,6 +172,19 @@ def _broken(report: Report, policy: Policy) -> Iterator[Reason]:
         if result.gates(policy.level) and result.status in FAILING:
             text = f"{result.id} {result.status}: {result.reason or result.title}"
             yield Reason(Trouble(result.status), "; ".join([text, *_uncovered(result, report, policy)]))
+
+
+def _required(report: Report, policy: Policy) -> Iterator[Reason]:
+    """Name the operations that a backend of the required kind must have and this one does not."""
+    if policy.require is None:
+        return
+    for names in (one.split("|") for one in REQUIRED[policy.require]):
+        if not set(names) & set(report.operations):
+            *first, last = names
+            text = f"{', '.join(first)} or {last}" if first else last
+            yield Reason(
+                Trouble.LACKING, f"{report.target} lacks {text}, which a backend of kind {policy.require} must have"
+            )
 
 
 def _uncovered(result: InvariantReport, report: Report, policy: Policy) -> Iterator[str]:

@@ -32,6 +32,8 @@ OPTIONS = (
     ("timeout", "float", "S", "seconds after which one invariant is given up (default: 60)"),
     ("max_time", "float", "S", "seconds after which no further invariant is begun"),
     ("baseline", "string", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
+    ("require", "string", "KIND", "which operations it must have: those of in-process, shared-store or service"),
+    ("spec", "string", "VERSION", "the pinned catalogue, such as 1.0: later invariants are advisory"),
     ("waivers", "string", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
 REPEATABLE = ("report",)

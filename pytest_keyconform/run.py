@@ -19,9 +19,9 @@ from pytest_keyconform import gate
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
-from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
+from pytest_keyconform.report import SPEC, InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec import report_schema, report_setting, waivers
-from pytest_keyconform.spec.settings import check_select, nearest
+from pytest_keyconform.spec.settings import check_select, check_spec, nearest, versions
 from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ class TargetRun:
         if self.error is not None and not self.results:
             return self._unopened(ran)
         results = [self.results[one.id] for one in self.invariants if one.id in self.results]
-        return dataclasses.replace(self.conformance.report(results), run=ran, error=self.error)
+        spec = self.settings.spec or SPEC
+        return dataclasses.replace(self.conformance.report(results), run=ran, error=self.error, spec=spec)
 
     def _unopened(self, ran: Run) -> Report:
         return Report(
@@ -193,11 +194,17 @@ class Judging:
 def policy_of(settings: Settings, kinds: Iterable[type[Invariant]], target: str) -> gate.Policy:
     """Read what a target is held against; raises `UsageError` for a file that cannot be used."""
     today = dt.datetime.now().astimezone().date()
-    policy = gate.Policy(today=today, level=settings.level)
+    later = frozenset[str]()
+    every = tuple(kinds)
+    if settings.spec is not None:
+        pinned = versions(settings.spec)
+        check_spec(settings.spec, [SPEC, *(kind.since for kind in every)], called="--keyconform-spec")
+        later = frozenset(kind.id for kind in every if versions(kind.since) > pinned)
+    policy = gate.Policy(today=today, level=settings.level, later=later, require=settings.require)
     if settings.replay is not None:  # one counterexample, shown as it is
         return policy
     if settings.waivers is not None:
-        found = waivers.read(settings.waivers, ids=[kind.id for kind in kinds], today=today)
+        found = waivers.read(settings.waivers, ids=[kind.id for kind in every], today=today)
         policy = dataclasses.replace(policy, waivers=found)
     if settings.baseline is not None:
         path = report_setting.for_target(settings.baseline, target)

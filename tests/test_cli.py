@@ -178,3 +178,13 @@ def test_diff(stubbed, capsys):
     assert capsys.readouterr().out == "nothing changed\n"
     assert main(["diff", "ok.json", "none.json"]) == 4
     assert capsys.readouterr().err.startswith("ERROR: B: expected a JSON report of this plugin, found none.json")
+
+
+def test_list_since(stubbed, capsys, monkeypatch):
+    """List --since shows what came with that version or later, and refuses one that never was."""
+    monkeypatch.setattr(catalogue.CATALOGUE[1], "since", "1.10")
+    monkeypatch.setattr(catalogue.CATALOGUE[2], "since", "1.9")
+    assert main(["list", "--since", "1.10"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["ACQ02   must    keys come in turn"]
+    assert main(["list", "--since", "1.2"]) == 4
+    assert "--since: expected a version of the catalogue (1.0, 1.9, 1.10), found '1.2'" in capsys.readouterr().err

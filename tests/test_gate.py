@@ -213,3 +213,32 @@ def test_what_got_worse_fails_although_it_is_advisory():
         "ERROR: worse than the baseline: ACQ01 conformed, and is violated now: s",
         "better: ACQ02 was violated, and conforms now",
     ]
+
+
+@pytest.mark.parametrize(
+    "kind, operations, lacking",
+    [
+        ("in-process", {"acquire", "record", "usage", "state", "reset_all"}, []),
+        ("in-process", {"acquire", "usage", "status", "reset"}, ["record"]),
+        ("in-process", {"acquire", "record", "usage"}, ["status or state", "reset, reset_all or reactivate"]),
+        ("shared-store", {"acquire", "record", "usage", "status", "reset"}, ["open", "close"]),
+        ("service", {"acquire", "record", "usage", "status", "reset", "open", "close"}, ["health", "reload"]),
+        (None, {"acquire"}, []),
+    ],
+)
+def test_what_a_kind_must_have(kind, operations, lacking):
+    """A backend that lacks an operation of its kind fails the gate, which says which."""
+    one = dataclasses.replace(whole(invariant("conforms")), operations=tuple(operations))
+    decision = decide(one, policy(require=kind))
+    assert decision.exit == decision.status() == (1 if lacking else 0)
+    assert decision.lines() == [
+        f"ERROR: app:make lacks {names}, which a backend of kind {kind} must have" for names in lacking
+    ]
+
+
+def test_what_is_later_than_the_pinned_catalogue():
+    """What the pinned catalogue does not have yet gates at no level."""
+    held = policy(later=frozenset({"ACQ01"}), level="should")
+    result = ruled(invariant("violated"), target="app:make", policy=held)
+    assert (result.pinned, result.gates("should")) == (True, False)
+    assert decide(whole(result), held).exit == 0

@@ -9,7 +9,7 @@ import secrets
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 WAIVERS = "keyconform-waivers.toml"  # read by itself, beside pyproject.toml
+Kind: TypeAlias = Literal["in-process", "shared-store", "service"]
 NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
 NAMES = (
     *("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time"),
-    *("waivers", "baseline"),
+    *("waivers", "baseline", "require", "spec"),
 )
 PATHS = ("waivers", "baseline")
 
@@ -41,6 +42,8 @@ EXPECTED = {
     "max_time": "a number of seconds above 0",
     "waivers": "the path of a file",
     "baseline": "the path of a JSON report",
+    "require": "in-process, shared-store or service",
+    "spec": "a version of the catalogue, such as 1.0",
 }
 
 
@@ -72,6 +75,8 @@ class Settings(_Strict):
     max_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     waivers: Path | None = None
     baseline: Path | None = None
+    require: Kind | None = None
+    spec: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")] | None = None
     search: tuple[Path, ...] = ()
 
     @field_validator("seed", mode="before")
@@ -231,6 +236,18 @@ def check_select(select: Iterable[str], ids: Iterable[str]) -> None:
                 f"--keyconform-select: expected ids or families of the catalogue, found {name!r}"
                 f"{nearest(name, sorted(known))}; `keyconform list` shows them all"
             )
+
+
+def versions(text: str) -> tuple[int, ...]:
+    """Answer a version as numbers, which can be compared."""
+    return tuple(int(part) for part in text.split("."))
+
+
+def check_spec(spec: str, known: Iterable[str], *, called: str) -> None:
+    """Refuse a version of the catalogue that there never was."""
+    every = sorted({*known}, key=versions)
+    if spec not in every:
+        raise SettingError(f"{called}: expected a version of the catalogue ({', '.join(every)}), found {spec!r}")
 
 
 def family_of(id: str) -> str:  # noqa: A002  # the word of the catalogue

@@ -152,3 +152,38 @@ def test_a_baseline_for_each_target(stub):
     result = stub("--keyconform=breaks", "--keyconform=ok", *flags)
     result.assert_outcomes(passed=7, xfailed=1)
     assert result.ret == 0
+
+
+def test_what_a_backend_must_have(stub):
+    """--keyconform-require fails a backend that lacks an operation of its kind."""
+    result = stub("--keyconform=ok", "--keyconform-only", "--keyconform-require=in-process")
+    result.assert_outcomes(passed=4)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["ERROR: ok lacks record, which a backend of kind in-process must have"])
+
+
+LATER = """
+def pytest_keyconform_invariants():
+    import stub_judge
+    stub_judge.CATALOGUE[3].since = "1.1"
+    return []
+"""
+
+
+def test_later_invariants_are_advisory(stub, pytester):
+    """With a pinned catalogue an invariant that came later is advisory, and the report names the version."""
+    pytester.makeconftest(LATER)
+    flags = ("--keyconform-only", "--keyconform-spec=1.0", "--keyconform-report=json:r.json")
+    result = stub("--keyconform=breaks", *flags, child=True)
+    result.assert_outcomes(passed=3, xfailed=1)
+    assert result.ret == 0
+    report, one = reported(stub)
+    assert (report["spec"], report["verdict"], one["pinned"], one["status"]) == ("1.0", "conforms", True, "violated")
+    assert stub("--keyconform=breaks", "--keyconform-only", "--keyconform-spec=1.1", child=True).ret == 1
+
+
+def test_a_catalogue_that_never_was(stub):
+    """A version that there never was exits 4, with those there are."""
+    result = stub("--keyconform=ok", "--keyconform-only", "--keyconform-spec=2.0", child=True)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --keyconform-spec: expected a version of the catalogue (1.0), found '2.0'"])
