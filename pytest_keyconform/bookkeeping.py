@@ -44,7 +44,11 @@ def waive(asked: argparse.Namespace, path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; raises `OSError`."""
+    """Write a file as a whole or not at all, where it is a file in a folder that lets us; raises `OSError`."""
+    if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
+        path.write_text(text, encoding="utf-8")  # a pipe, a device
+        return
+    path = path.resolve()  # what a link points to
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     there = Path(name)
     try:

@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pytest_keyconform.execution import Moment
+from pytest_keyconform.operation import Raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_keyconform.operation import Operation
+    from pytest_keyconform.operation import Claims, Operation
     from pytest_keyconform.verdict import Counterexample
 
 SCHEMA = 1
@@ -56,7 +57,10 @@ class OperationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterexampleReport:
-    """The smallest failing execution: what was called, what came of it, and how to run it again."""
+    """The smallest failing execution: what was called, what came of it, and how to run it again.
+
+    ``where`` is the ``file:line`` of the backend that it points to, "" unknown.
+    """
 
     operations: tuple[OperationReport, ...]
     schedule: str
@@ -69,10 +73,14 @@ class CounterexampleReport:
     snippet: str | None = None
     engine: str = "tasks"
     note: str | None = None
+    where: str = ""
 
     @classmethod
-    def of(cls, counterexample: Counterexample) -> Self:
-        """Tell of a counterexample; its execution should be a replay, which has the moments."""
+    def of(cls, counterexample: Counterexample, claims: Claims | None = None) -> Self:
+        """Tell of a counterexample; its execution should be a replay, which has the moments.
+
+        ``claims`` know where the operations of the backend are defined.
+        """
         execution = counterexample.execution
         return cls(
             operations=tuple(OperationReport.of(operation) for operation in execution.history.operations),
@@ -85,6 +93,7 @@ class CounterexampleReport:
             timeline=execution.moments,
             engine=counterexample.engine,
             note=counterexample.note,
+            where=place_of(counterexample, claims),
         )
 
     @classmethod
@@ -193,6 +202,23 @@ class Report:
                 "run": Run(**plain["run"]),
             }
         )
+
+
+def place_of(counterexample: Counterexample, claims: Claims | None) -> str:
+    """Answer the ``file:line`` that a counterexample points to.
+
+    It is where the backend raised, else where it last gave its turn away, else where the operation is defined.
+    """
+    at_fault, history = counterexample.violation.operation, counterexample.execution.history
+    response = None if at_fault is None else at_fault.response
+    if isinstance(response, Raised) and response.where:
+        return response.where
+    turns = [moment.where for moment in counterexample.execution.moments if moment.client > 0 and moment.where]
+    if turns:
+        return turns[-1]
+    suspects = [*([] if at_fault is None else [at_fault]), *reversed(history.operations)]
+    places = (form.where for one in suspects if claims for form in claims.operations.get(one.name, ()))
+    return next((place for place in places if place), "")
 
 
 def counts_of(results: Iterable[InvariantReport]) -> dict[Status, int]:

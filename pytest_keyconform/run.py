@@ -14,11 +14,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest_keyconform.render.json
-from pytest_keyconform import gate
+from pytest_keyconform import bookkeeping, gate
 from pytest_keyconform.catalogue import CATALOGUE
+from pytest_keyconform.comparison import compare
 from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
+from pytest_keyconform.render.telling import Telling
+from pytest_keyconform.render.writing import text_of
 from pytest_keyconform.report import SPEC, InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec import report_schema, report_setting, waivers
 from pytest_keyconform.spec.settings import check_select, check_spec, nearest, versions
@@ -138,6 +140,12 @@ class TargetRun:
         spec = self.settings.spec or SPEC
         return dataclasses.replace(self.conformance.report(results), run=ran, error=self.error, spec=spec)
 
+    def telling(self, report: Report) -> Telling:
+        """Answer to whom a report of this target is told."""
+        earlier = self.policy.earlier
+        comparison = None if earlier is None else compare(earlier, report)
+        return Telling(asked=self.target.asked, level=self.settings.level, comparison=comparison)
+
     def _unopened(self, ran: Run) -> Report:
         return Report(
             target=self.target.name,
@@ -175,16 +183,18 @@ class Judging:
         return {name: run.report() for name, run in self.targets.items()}
 
     def write(self, reports: Iterable[Report]) -> None:
-        """Write what was asked for; raises `ReportError` where the disk refuses it."""
+        """Write what was asked for; raises `ReportError` for what the disk refuses, once all others are written."""
+        refused = []
         for report in reports:
-            text = pytest_keyconform.render.json.render(report)
+            telling = self.targets[report.target].telling(report)
             for wanted in self.settings.reports:
                 path = wanted.path_for(report.target)
                 try:
-                    path.write_text(text, encoding="utf-8")
+                    bookkeeping.write(path, text_of(report, wanted.format, path.suffix, telling))
                 except OSError as error:
-                    message = f"--keyconform-report: {path} could not be written ({error.strerror})"
-                    raise ReportError(message) from error
+                    refused.append(f"{path} could not be written ({error.strerror})")
+        if refused:
+            raise ReportError(f"--keyconform-report: {'; '.join(refused)}; free some room, or name another path")
 
     def decide(self, reports: Iterable[Report]) -> gate.Decision:
         """Let the run pass, or say why not: the strictest decision over its targets."""

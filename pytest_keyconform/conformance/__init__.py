@@ -95,7 +95,7 @@ class Conformance:
         if kind.general and self._programs is None and self._backend is not None:
             self._programs = self._drawn(self._backend.claims)  # not to be interrupted: it runs nothing of the backend
         verdict = self._bounded(lambda: self._examiner().verdict(kind))
-        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
 
     def replay(self, text: str) -> InvariantReport:
         """Run the one execution that a token leads to; raises `TokenError` where it leads to none."""
@@ -106,7 +106,7 @@ class Conformance:
             raise TokenError(message)
         started = real_perf_counter()
         verdict = self._bounded(lambda: replayed(self._examiner(), kind, token))
-        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
 
     def facts(self) -> Facts:
         """Answer what is known of the target; nothing before `start`."""
@@ -167,6 +167,9 @@ class Conformance:
         self._histories.clear()
         return survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout, real=True)
 
+    def _claims(self) -> Claims | None:
+        return None if self._backend is None else self._backend.claims
+
     def _world(self) -> AbstractContextManager[object]:
         return nullcontext() if self._backend is None else self._backend.world
 
@@ -198,8 +201,8 @@ class Conformance:
         return self._histories
 
 
-def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> InvariantReport:
-    """Answer a verdict as it stands in a report."""
+def told(kind: type[Invariant], verdict: Verdict, *, seconds: float, claims: Claims | None = None) -> InvariantReport:
+    """Answer a verdict as it stands in a report; ``claims`` know where the operations are defined."""
     status: Status = "conforms"
     reason: str | None = None
     lacking: tuple[str, ...] = ()
@@ -233,5 +236,5 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
         reason=reason,
         cut_short=cut_short,
         signature=None if found is None else found.violation.signature,
-        counterexample=None if found is None else CounterexampleReport.of(found),
+        counterexample=None if found is None else CounterexampleReport.of(found, claims),
     )

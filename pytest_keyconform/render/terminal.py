@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_keyconform.render.telling import visible
 from pytest_keyconform.render.timeline import plural, replay_command
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def render(report: Report, *, level: Level = "must", asked: str | None = None, r
         [] if replay is None else [_replayed(result, replay) for result in report.invariants],
         _verdict(report),
     ]
-    return "\n".join(line for block in blocks for line in block)
+    return "\n".join(visible(line) for block in blocks for line in block)
 
 
 def _replayed(result: InvariantReport, token: str) -> str:

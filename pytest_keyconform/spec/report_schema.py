@@ -57,6 +57,7 @@ class CounterexampleModel(_Strict):
     snippet: str | None
     engine: Engine
     note: str | None
+    where: str = ""
 
 
 class InvariantModel(_Strict):

@@ -13,7 +13,8 @@ from pytest_keyconform.errors import ReportError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Format: TypeAlias = Literal["json"]
+Format: TypeAlias = Literal["json", "junit", "html", "sarif", "markdown", "badge"]
+BADGES = (".svg", ".json")  # what a badge may be: a picture, or an endpoint of those who draw pictures
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -44,6 +45,8 @@ def read(text: str, *, called: str, folder: Path) -> ReportSetting:
             f"{called}: expected FORMAT:PATH with one of the formats {', '.join(FORMATS)}, "
             f"such as json:report.json, found {text!r}"
         )
+    if found == "badge" and Path(path).suffix not in BADGES:
+        raise SettingError(f"{called}: expected a badge to be called {' or '.join(BADGES)}, found {text!r}; rename it")
     return ReportSetting(format=found, path=folder / path)
 
 

@@ -187,3 +187,33 @@ def test_a_catalogue_that_never_was(stub):
     result = stub("--keyconform=ok", "--keyconform-only", "--keyconform-spec=2.0", child=True)
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: --keyconform-spec: expected a version of the catalogue (1.0), found '2.0'"])
+
+
+def test_every_format_is_written(stub):
+    """Several reports of one run are written, each in its format, with the comparison."""
+    baseline(stub, "ok")
+    formats = {"json": "r.json", "junit": "r.xml", "html": "r.html", "sarif": "r.sarif", "markdown": "r.md"}
+    flags = [f"--keyconform-report={form}:{name}" for form, name in {**formats, "badge": "r.svg"}.items()]
+    stub("--keyconform=breaks", "--keyconform-only", "--keyconform-baseline=before.json", *flags)
+    texts = {name: (stub.path / name).read_text(encoding="utf-8") for name in (*formats.values(), "r.svg")}
+    assert all("QUO01" in texts[name] for name in formats.values())
+    assert all("conformed, and is violated now" in texts[name] for name in ("r.html", "r.md"))
+    assert "violates" in texts["r.svg"]
+
+
+def test_a_badge_of_no_kind_exits_4(stub):
+    """A badge that is neither .svg nor .json is refused before anything is judged."""
+    result = stub("--keyconform=ok", "--keyconform-only", "--keyconform-report=badge:b.png", child=True)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --keyconform-report: expected a badge to be called .svg or .json, found*"])
+
+
+def test_a_full_disk_is_no_lost_run(stub):
+    """A report that the disk refuses is an error with exit 4, and the others are written, the summary printed."""
+    flags = ("--keyconform-report=json:/dev/full", "--keyconform-report=json:r.json")
+    result = stub("--keyconform=ok", "--keyconform-only", *flags)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(
+        ["ok: CONFORMS *", "ERROR: --keyconform-report: /dev/full could not be written (No space left on device)*"]
+    )
+    assert reported(stub)[0]["verdict"] == "conforms"
