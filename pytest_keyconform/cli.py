@@ -54,7 +54,7 @@ def _parser() -> Parser:
     )
     check.add_argument("target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name")
     for flag, metavar, text in CHECK_FLAGS:
-        check.add_argument(flag, metavar=metavar, help=text, action="append" if flag == "--report" else "store")
+        check.add_argument(flag, metavar=metavar, help=text, action="append" if flag in REPEATABLE else "store")
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
@@ -89,6 +89,7 @@ def _add_bookkeeping(commands: argparse._SubParsersAction[Parser]) -> None:
     diff.set_defaults(run=_diff)
 
 
+REPEATABLE = ("--report", "--cov")
 CHECK_FLAGS = (
     ("--profile", "PROFILE", "the budget: smoke, ci or deep (default: ci)"),
     ("--select", "IDS", "judge only these ids or families, such as ACQ,FMT01"),
@@ -101,6 +102,8 @@ CHECK_FLAGS = (
     ("--baseline", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
     ("--require", "KIND", "which operations it must have: those of in-process, shared-store or service"),
     ("--spec", "VERSION", "the pinned catalogue, such as 1.0: later invariants are advisory"),
+    ("--cov", "PACKAGE", "measure which lines and branches of it the invariants reach; may be repeated"),
+    ("--cov-fail-under", "PERCENT", "fail below this coverage (default: 70)"),
     ("--waivers", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
 

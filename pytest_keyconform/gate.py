@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_keyconform.comparison import compare, same_violation
-from pytest_keyconform.report import judged_nothing
+from pytest_keyconform.report import coverage_of, judged_nothing
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -47,6 +47,7 @@ class Trouble(enum.Enum):
     WAIVER = "waiver"
     WORSE = "worse"
     LACKING = "lacking"
+    COVERAGE = "coverage"
 
 
 SHOWN = frozenset({Trouble.VIOLATED, Trouble.INCONCLUSIVE})
@@ -94,7 +95,8 @@ class Policy:
     """What a run is held against.
 
     ``today`` is what waivers are measured by; ``earlier`` is the report of the baseline, ``later`` are
-    the ids that the pinned catalogue does not have yet, ``require`` is the kind of backend it has to be.
+    the ids that the pinned catalogue does not have yet, ``require`` is the kind of backend it has to be, ``cov`` are
+    the packages that the run has to reach, with lines and branches, to ``cov_fail_under`` percent.
     """
 
     today: dt.date
@@ -103,6 +105,8 @@ class Policy:
     earlier: Report | None = None
     later: frozenset[str] = frozenset()
     require: Kind | None = None
+    cov: tuple[str, ...] = ()
+    cov_fail_under: float = 0.0
 
     def waivers_of(self, id: str, target: str) -> tuple[Waiver, ...]:  # noqa: A002  # the word of the catalogue
         """Answer the waivers that are about an invariant of a target."""
@@ -143,7 +147,13 @@ def decide(report: Report, policy: Policy) -> Decision:
     if report.invariants and judged_nothing(report.invariants):
         return Decision(UNUSABLE, (Reason(Trouble.UNUSABLE, _nothing(report)),))
     worse, notes = _since(report, policy)
-    reasons = (*_broken(report, policy), *_required(report, policy), *worse, *_waiver_troubles(report, policy))
+    reasons = (
+        *_broken(report, policy),
+        *_required(report, policy),
+        *_unreached(report, policy),
+        *worse,
+        *_waiver_troubles(report, policy),
+    )
     return Decision(FAILED if reasons else PASSED, reasons, tuple(_ending_soon(report, policy)), notes)
 
 
@@ -185,6 +195,21 @@ def _required(report: Report, policy: Policy) -> Iterator[Reason]:
             yield Reason(
                 Trouble.LACKING, f"{report.target} lacks {text}, which a backend of kind {policy.require} must have"
             )
+
+
+def _unreached(report: Report, policy: Policy) -> Iterator[Reason]:
+    """Say that too little of the backend was reached, or that nothing of what was named is part of it."""
+    if not policy.cov:
+        return
+    names = ", ".join(policy.cov)
+    if not report.coverage:
+        text = f"nothing of {names} was run; name the package of the backend, or a module, as it is imported"
+        yield Reason(Trouble.COVERAGE, f"coverage: {text}")
+        return
+    found = coverage_of(report.coverage.values())
+    if round(found, 1) < policy.cov_fail_under:
+        wanted = f"below {policy.cov_fail_under:g} %"
+        yield Reason(Trouble.COVERAGE, f"coverage: the invariants reach {found:.1f} % of {names}, {wanted}")
 
 
 def _uncovered(result: InvariantReport, report: Report, policy: Policy) -> Iterator[str]:

@@ -34,9 +34,11 @@ OPTIONS = (
     ("baseline", "string", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
     ("require", "string", "KIND", "which operations it must have: those of in-process, shared-store or service"),
     ("spec", "string", "VERSION", "the pinned catalogue, such as 1.0: later invariants are advisory"),
+    ("cov", "linelist", "PACKAGE", "measure which lines and branches of it the invariants reach; may be repeated"),
+    ("cov_fail_under", "float", "PERCENT", "fail below this coverage (default: 70)"),
     ("waivers", "string", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
-REPEATABLE = ("report",)
+REPEATABLE = ("report", "cov")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -170,6 +170,25 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What the run reached of one file: lines, branches, both in percent, and what no workload reached."""
+
+    lines: int
+    reached: int
+    branches: int
+    taken: int
+    percent: float
+    missing: tuple[str, ...] = ()
+
+
+def coverage_of(files: Iterable[Coverage]) -> float:
+    """Answer how many percent of the lines and branches of several files were reached; 0 where there are none."""
+    every = tuple(files)
+    whole = sum(one.lines + one.branches for one in every)
+    return 100 * sum(one.reached + one.taken for one in every) / whole if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What came of one target. ``policies`` are the declared ones that differ from their defaults."""
 
@@ -184,7 +203,7 @@ class Report:
     schema: int = SCHEMA
     spec: str = SPEC
     error: str | None = None
-    coverage: Mapping[str, float] | None = None
+    coverage: Mapping[str, Coverage] | None = None
     run: Run = dataclasses.field(default_factory=Run)
 
     def to_json(self) -> dict[str, Any]:
@@ -194,11 +213,13 @@ class Report:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
+        measured = plain["coverage"]
         return cls(
             **{
                 **plain,
                 "operations": tuple(plain["operations"]),
                 "invariants": tuple(InvariantReport.from_json(item) for item in plain["invariants"]),
+                "coverage": None if measured is None else {name: _covered(one) for name, one in measured.items()},
                 "run": Run(**plain["run"]),
             }
         )
@@ -219,6 +240,10 @@ def place_of(counterexample: Counterexample, claims: Claims | None) -> str:
     suspects = [*([] if at_fault is None else [at_fault]), *reversed(history.operations)]
     places = (form.where for one in suspects if claims for form in claims.operations.get(one.name, ()))
     return next((place for place in places if place), "")
+
+
+def _covered(plain: Mapping[str, Any]) -> Coverage:
+    return Coverage(**{**plain, "missing": tuple(plain["missing"])})
 
 
 def counts_of(results: Iterable[InvariantReport]) -> dict[Status, int]:

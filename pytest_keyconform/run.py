@@ -8,8 +8,11 @@ import datetime as dt
 import logging
 import os
 import platform
+import shutil
+import tempfile
 import time
 import warnings
+import weakref
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +22,11 @@ from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.comparison import compare
 from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
+from pytest_keyconform.policy import policy_of
 from pytest_keyconform.render.telling import Telling
 from pytest_keyconform.render.writing import text_of
-from pytest_keyconform.report import SPEC, InvariantReport, Report, Run, counts_of
-from pytest_keyconform.spec import report_schema, report_setting, waivers
-from pytest_keyconform.spec.settings import check_select, check_spec, nearest, versions
+from pytest_keyconform.report import SPEC, Coverage, InvariantReport, Report, Run, counts_of
+from pytest_keyconform.spec.settings import check_select, nearest
 from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ class TargetRun:
         self.invariants = self._asked_for()
         self.results: dict[str, InvariantReport] = {}
         self.error: str | None = None
+        self.elsewhere: list[bytes] = []  # what workers measured
         self._started = dt.datetime.now(dt.UTC)
         self._clock = time.perf_counter()
         self._opened = False
@@ -58,8 +62,13 @@ class TargetRun:
 
     def _judge(self, extra: Sequence[type[Invariant]], *, apart: bool) -> Conformance | Supervised:
         """Answer what judges: in a process of its own where that is wanted and can be."""
+        if self.settings.cov:
+            folder = Path(tempfile.mkdtemp(prefix="keyconform-cov-"))
+            weakref.finalize(self, _remove, folder, os.getpid())
 
         def make() -> Conformance:
+            if self.settings.cov:
+                return Conformance(self.settings, self.target, extra, folder=folder)
             return Conformance(self.settings, self.target, extra) if extra else Conformance(self.settings, self.target)
 
         if apart and SUPPORTED:
@@ -138,7 +147,19 @@ class TargetRun:
             return self._unopened(ran)
         results = [self.results[one.id] for one in self.invariants if one.id in self.results]
         spec = self.settings.spec or SPEC
-        return dataclasses.replace(self.conformance.report(results), run=ran, error=self.error, spec=spec)
+        report = self.conformance.report(results)
+        return dataclasses.replace(report, run=ran, error=self.error, spec=spec, coverage=self._coverage())
+
+    def measured(self) -> tuple[bytes, ...]:
+        """Answer what was measured in this process and in those that it started."""
+        return self.conformance.measured() if self.settings.cov else ()
+
+    def _coverage(self) -> dict[str, Coverage] | None:
+        if not self.settings.cov:
+            return None
+        from pytest_keyconform.figures import figures
+
+        return figures((*self.measured(), *self.elsewhere), self.settings.cov)
 
     def telling(self, report: Report) -> Telling:
         """Answer to whom a report of this target is told."""
@@ -201,27 +222,6 @@ class Judging:
         return gate.strictest(gate.decide(report, self.targets[report.target].policy) for report in reports)
 
 
-def policy_of(settings: Settings, kinds: Iterable[type[Invariant]], target: str) -> gate.Policy:
-    """Read what a target is held against; raises `UsageError` for a file that cannot be used."""
-    today = dt.datetime.now().astimezone().date()
-    later = frozenset[str]()
-    every = tuple(kinds)
-    if settings.spec is not None:
-        pinned = versions(settings.spec)
-        check_spec(settings.spec, [SPEC, *(kind.since for kind in every)], called="--keyconform-spec")
-        later = frozenset(kind.id for kind in every if versions(kind.since) > pinned)
-    policy = gate.Policy(today=today, level=settings.level, later=later, require=settings.require)
-    if settings.replay is not None:  # one counterexample, shown as it is
-        return policy
-    if settings.waivers is not None:
-        found = waivers.read(settings.waivers, ids=[kind.id for kind in every], today=today)
-        policy = dataclasses.replace(policy, waivers=found)
-    if settings.baseline is not None:
-        path = report_setting.for_target(settings.baseline, target)
-        policy = dataclasses.replace(policy, earlier=report_schema.read(path, called="--keyconform-baseline"))
-    return policy
-
-
 def unjudged(invariant: type[Invariant], why: str) -> InvariantReport:
     """Report an invariant that could not be judged."""
     return InvariantReport(
@@ -255,6 +255,11 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         root.handlers = handlers
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and no copy of the process
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fault(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from typing import TYPE_CHECKING, Any, Self
@@ -102,6 +103,12 @@ class Judge:
         """Hand the settings to a worker, a random seed drawn already."""
         node.workerinput[ROOT] = self.settings.model_dump_json()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  # xdist's
+        """Take what a worker measured; one that died has told nothing."""
+        for name, measured in getattr(node, "workeroutput", {}).get(ROOT, {}).items():
+            self.judging.targets[name].elsewhere += [base64.b64decode(text) for text in measured]
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Open the targets before any worker starts: what is wrong with one is said once."""
@@ -149,6 +156,11 @@ class Judge:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fold and write the reports, and hold the exit status against the gate."""
+        if self.worker:
+            session.config.workeroutput[ROOT] = {  # type: ignore[attr-defined]  # xdist's
+                name: [base64.b64encode(one).decode() for one in run.measured()]
+                for name, run in self.judging.targets.items()
+            }
         if self.worker or session.config.option.collectonly:
             return
         self.reports = self.judging.reports()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.render.telling import visible
 from pytest_keyconform.render.timeline import plural, replay_command
+from pytest_keyconform.report import coverage_of
 
 if TYPE_CHECKING:
     from pytest_keyconform.report import InvariantReport, Level, Report, Status
@@ -26,6 +27,7 @@ def render(report: Report, *, level: Level = "must", asked: str | None = None, r
         _accepted(report),
         _broken(report, level, asked or report.target),
         [] if replay is None else [_replayed(result, replay) for result in report.invariants],
+        _coverage(report),
         _verdict(report),
     ]
     return "\n".join(visible(line) for block in blocks for line in block)
@@ -95,6 +97,17 @@ def _mend(result: InvariantReport, asked: str) -> str:
 
 def _failing(result: InvariantReport) -> bool:
     return result.status in {"violated", "inconclusive"}
+
+
+def _coverage(report: Report) -> list[str]:
+    """Say of each file how much of it was reached, and what of it no workload reached."""
+    if not report.coverage:
+        return []
+    lines = [f"coverage: {coverage_of(report.coverage.values()):.1f} % of lines and branches"]
+    for name, one in sorted(report.coverage.items()):
+        missing = f": no workload reached {', '.join(one.missing)}" if one.missing else ""
+        lines.append(f"  {name} {one.percent:g} %{missing}")
+    return lines
 
 
 def _verdict(report: Report) -> list[str]:

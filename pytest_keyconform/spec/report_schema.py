@@ -103,6 +103,17 @@ class RunModel(_Strict):
     plugin: str
 
 
+class CoverageModel(_Strict):
+    """What the run reached of one file; ``missing`` are lines, and lines with the ways that were taken from them."""
+
+    lines: Count
+    reached: Count
+    branches: Count
+    taken: Count
+    percent: Annotated[float, Field(ge=0, le=100)]
+    missing: list[str]
+
+
 class ReportModel(_Strict):
     """The report of one target, schema 1."""
 
@@ -117,7 +128,7 @@ class ReportModel(_Strict):
     operations: list[str]
     invariants: list[InvariantModel]
     error: str | None
-    coverage: dict[str, float] | None
+    coverage: dict[str, CoverageModel] | None
     run: RunModel
 
 

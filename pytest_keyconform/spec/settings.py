@@ -27,7 +27,7 @@ NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
 NAMES = (
     *("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time"),
-    *("waivers", "baseline", "require", "spec"),
+    *("waivers", "baseline", "require", "spec", "cov", "cov_fail_under"),
 )
 PATHS = ("waivers", "baseline")
 
@@ -43,6 +43,8 @@ EXPECTED = {
     "waivers": "the path of a file",
     "baseline": "the path of a JSON report",
     "require": "in-process, shared-store or service",
+    "cov": "the dotted name of a package, such as app.keys",
+    "cov_fail_under": "percent, from 0 to 100",
     "spec": "a version of the catalogue, such as 1.0",
 }
 
@@ -77,12 +79,19 @@ class Settings(_Strict):
     baseline: Path | None = None
     require: Kind | None = None
     spec: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")] | None = None
+    cov: tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...] = ()
+    cov_fail_under: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 70.0
     search: tuple[Path, ...] = ()
 
     @field_validator("seed", mode="before")
     @classmethod
     def _seed(cls, value: object) -> object:
         return secrets.randbelow(2**32) if value == "random" else value
+
+    @field_validator("cov", mode="before")
+    @classmethod
+    def _cov(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("select", mode="before")
     @classmethod

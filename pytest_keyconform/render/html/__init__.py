@@ -136,7 +136,7 @@ def _facts(report: Report) -> Iterator[str]:
         "policies": declared or "the defaults",
         "python": f"{run.python} on {run.platform}" if run.python else "",
         "plugin": run.plugin,
-        "coverage": ", ".join(f"{name} {share:.0f} %" for name, share in sorted((report.coverage or {}).items())),
+        "coverage": ", ".join(f"{name} {one.percent:g} %" for name, one in sorted((report.coverage or {}).items())),
     }
     for name, text in told.items():
         if text:
