@@ -1,4 +1,4 @@
-"""The commands about files of earlier runs: waive a deviation. Each answers what is to be printed."""
+"""The commands about files of earlier runs: waive a deviation, join reports. Each answers what is to be printed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_keyconform.catalogue import CATALOGUE
-from pytest_keyconform.errors import WaiverError
-from pytest_keyconform.spec import waivers
+from pytest_keyconform.errors import ReportError, WaiverError
+from pytest_keyconform.gate import Policy, decide
+from pytest_keyconform.merging import merged
+from pytest_keyconform.render.telling import Telling
+from pytest_keyconform.render.writing import text_of
+from pytest_keyconform.spec import report_schema, report_setting, waivers
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+
+    from pytest_keyconform.gate import Decision
+    from pytest_keyconform.report import Level, Report
 
 
 def waive(asked: argparse.Namespace, path: Path) -> str:
@@ -31,7 +38,7 @@ def waive(asked: argparse.Namespace, path: Path) -> str:
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         text = waivers.written(waiver, before)
-        ids = [kind.id for kind in CATALOGUE]
+        ids = _ids()
         if before:
             waivers.parse(before, path=path, ids=ids, today=today)
         waivers.parse(text, path=path, ids=ids, today=today)
@@ -41,6 +48,28 @@ def waive(asked: argparse.Namespace, path: Path) -> str:
         message = f"--waivers: expected a file that can be read and written, found {path} ({why})"
         raise WaiverError(message) from error
     return f"{path}: {waiver.id} is waived until {waiver.expires}"
+
+
+def _ids() -> list[str]:
+    from pytest_keyconform.catalogue import CATALOGUE
+
+    return [kind.id for kind in CATALOGUE]
+
+
+def merge(shards: Sequence[str], wanted: Sequence[str], level: Level) -> tuple[Report, Decision]:
+    """Join JSON reports, write the whole in each format that is ``wanted``, and say whether it passes."""
+    here = Path.cwd()
+    targets = [report_setting.read(one, called="--report", folder=here) for one in wanted]
+    found = [(name, report_schema.read(Path(name), called=name)) for name in shards]
+    report = merged(found, _ids(), level)
+    report_setting.check(targets, [report.target])
+    for one in targets:
+        path = one.path_for(report.target)
+        try:
+            write(path, text_of(report, one.format, path.suffix, Telling(level=level)))
+        except OSError as error:
+            raise ReportError(f"--report: {path} could not be written ({error.strerror})") from error
+    return report, decide(report, Policy(today=dt.datetime.now().astimezone().date(), level=level))
 
 
 def write(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pytest_keyconform.commands import add, root_folder
 from pytest_keyconform.errors import SettingError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.run import Judging, TargetRun
     from pytest_keyconform.spec.settings import Settings
 
-CONFORMS, WORSE, USAGE, INTERRUPTED = 0, 1, 4, 130
+CONFORMS, USAGE, INTERRUPTED = 0, 4, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,30 +64,11 @@ def _parser() -> Parser:
     explain = commands.add_parser("explain", help="say what an invariant promises, and why")
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
     explain.set_defaults(run=_explain)
-    _add_bookkeeping(commands)
+    add(commands)
     schema = commands.add_parser("schema", help="show a JSON Schema")
     schema.add_argument("name", choices=["report"], help="of what")
     schema.set_defaults(run=_schema)
     return parser
-
-
-def _add_bookkeeping(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add the commands about files of earlier runs."""
-    waive = commands.add_parser("waive", help="accept a deviation for a while")
-    waive.add_argument("id", metavar="ID", help="such as ACQ01")
-    waive.add_argument("--reason", required=True, help="why it is accepted, in 15 characters or more")
-    waive.add_argument("--owner", required=True, help="who answers for it")
-    waive.add_argument("--days", type=int, default=90, help="how long, at most 180 (default: 90)")
-    waive.add_argument("--target", metavar="NAME", help="for this target alone")
-    waive.add_argument("--signature", metavar="TEXT", help="for this violation alone, as a report has it")
-    waive.add_argument("--waivers", metavar="PATH", help="the file (default: keyconform-waivers.toml)")
-    waive.set_defaults(run=_waive)
-    diff = commands.add_parser(
-        "diff", help="compare two JSON reports", description="Exit: 0, or 1 if B is worse than A."
-    )
-    diff.add_argument("earlier", metavar="A", help="the earlier report")
-    diff.add_argument("later", metavar="B", help="the later report")
-    diff.set_defaults(run=_diff)
 
 
 REPEATABLE = ("--report", "--cov")
@@ -115,17 +97,20 @@ def _check(asked: argparse.Namespace) -> int:
     if not settings.targets:
         raise SettingError("expected a target to judge, found none; name one: keyconform check package.module:factory")
     judging = Judging(settings)
-    judging.start()
     interrupted = False
     try:
+        judging.start()
         for run in judging.targets.values():
             _judge(run)
     except KeyboardInterrupt:
         interrupted = True
     reports = judging.reports()
-    judging.write(reports.values())
     _sum_up(judging, reports)
-    return INTERRUPTED if interrupted else _status(judging, reports.values())
+    for line in judging.missing() if interrupted else ():
+        print(f"ERROR: interrupted: {line}", file=sys.stderr)
+    judging.write(reports.values())
+    status = _status(judging, reports.values())
+    return INTERRUPTED if interrupted else status
 
 
 def _judge(run: TargetRun) -> None:
@@ -159,7 +144,7 @@ def _status(judging: Judging, reports: Iterable[Report]) -> int:
 def _settings(asked: argparse.Namespace) -> Settings:
     from pytest_keyconform.spec import settings
 
-    here, root = Path.cwd(), _root()
+    here, root = Path.cwd(), root_folder()
     sources, table = settings.files(root)
     names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in CHECK_FLAGS]
     flags: dict[str, Any] = {"target": asked.target, **{name: getattr(asked, name) for name in names}}
@@ -172,33 +157,6 @@ def _settings(asked: argparse.Namespace) -> Settings:
         table=table,
         search=tuple(dict.fromkeys((root, here))),
     )
-
-
-def _waive(asked: argparse.Namespace) -> int:
-    from pytest_keyconform.bookkeeping import waive
-    from pytest_keyconform.spec.settings import WAIVERS
-
-    print(waive(asked, _root() / WAIVERS if asked.waivers is None else Path(asked.waivers)))
-    return CONFORMS
-
-
-def _diff(asked: argparse.Namespace) -> int:
-    from pytest_keyconform.comparison import compare
-    from pytest_keyconform.spec.report_schema import read
-
-    found = compare(read(Path(asked.earlier), called="A"), read(Path(asked.later), called="B"))
-    print("\n".join(found.lines()) or "nothing changed")
-    return WORSE if found.worse else CONFORMS
-
-
-def _root() -> Path:
-    """Answer the nearest folder, from here upwards, that settings are read from; here, where there is none."""
-    here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if _is_root(folder)), here)
-
-
-def _is_root(folder: Path) -> bool:
-    return (folder / "keyconform.toml").is_file() or (folder / "pyproject.toml").is_file()
 
 
 def _list(asked: argparse.Namespace) -> int:

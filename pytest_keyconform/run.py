@@ -203,6 +203,14 @@ class Judging:
         """Answer the report of each target."""
         return {name: run.report() for name, run in self.targets.items()}
 
+    def missing(self) -> list[str]:
+        """Say of each target which of its invariants were not judged."""
+        return [
+            f"{name}: {len(left)} of {len(run.invariants)} invariants were not judged: {', '.join(left)}"
+            for name, run in self.targets.items()
+            if (left := [one.id for one in run.invariants if one.id not in run.results])
+        ]
+
     def write(self, reports: Iterable[Report]) -> None:
         """Write what was asked for; raises `ReportError` for what the disk refuses, once all others are written."""
         refused = []

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = "keyconform"
 ATTRIBUTE = "keyconform"  # of a TestReport: the result as JSON, which survives a crashed worker
+INTERRUPTED = pytest.StashKey[bool]()
 JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 COLOURS = {"conforms": "green", "partial": "yellow", "inconclusive": "yellow", "violates": "red"}
 
@@ -163,6 +164,7 @@ class Judge:
             }
         if self.worker or session.config.option.collectonly:
             return
+        session.config.stash[INTERRUPTED] = session.exitstatus == pytest.ExitCode.INTERRUPTED
         self.reports = self.judging.reports()
         self.decision = self.judging.decide(self.reports.values())
         try:
@@ -185,6 +187,9 @@ class Judge:
             for line in lines:
                 terminalreporter.write_line(line)
             terminalreporter.write_line(verdict, bold=True, **{COLOURS[report.verdict]: True})
+        if terminalreporter.config.stash.get(INTERRUPTED, False):
+            for line in self.judging.missing():
+                terminalreporter.write_line(f"ERROR: interrupted: {line}", red=True)
         for line in self.decision.lines() if self.decision is not None else ():
             terminalreporter.write_line(line, red=line.startswith("ERROR"), yellow=line.startswith("WARNING"))
 
