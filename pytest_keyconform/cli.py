@@ -135,9 +135,11 @@ def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
 
 def _status(judging: Judging, reports: Iterable[Report]) -> int:
     """Say what holds the run back beyond its results, and answer the finer exit status."""
+    from pytest_keyconform.render.telling import visible
+
     decision = judging.decide(reports)
     for line in decision.lines():
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     return decision.status()
 
 

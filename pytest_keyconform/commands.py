@@ -48,21 +48,23 @@ def _waive(asked: argparse.Namespace) -> int:
 
 def _diff(asked: argparse.Namespace) -> int:
     from pytest_keyconform.comparison import compare
+    from pytest_keyconform.render.telling import visible
     from pytest_keyconform.spec.report_schema import read
 
     found = compare(read(Path(asked.earlier), called="A"), read(Path(asked.later), called="B"))
-    print("\n".join(found.lines()) or "nothing changed")
+    print("\n".join(map(visible, found.lines())) or "nothing changed")
     return WORSE if found.worse else DONE
 
 
 def _merge(asked: argparse.Namespace) -> int:
     from pytest_keyconform.bookkeeping import merge
     from pytest_keyconform.render import terminal
+    from pytest_keyconform.render.telling import visible
 
     report, decision = merge(asked.shards, asked.report, asked.level)
     print(terminal.render(report, level=asked.level))
     for line in decision.lines():
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     return decision.status()
 
 

@@ -13,6 +13,7 @@ from pytest_keyconform.errors import UsageError
 from pytest_keyconform.gate import UNUSABLE, Decision, Reason, Trouble
 from pytest_keyconform.plugin import OPTIONS, ini
 from pytest_keyconform.render import terminal, timeline
+from pytest_keyconform.render.telling import visible
 from pytest_keyconform.report import InvariantReport
 from pytest_keyconform.run import Judging, TargetRun, unjudged
 from pytest_keyconform.spec import settings as reading
@@ -191,7 +192,7 @@ class Judge:
             for line in self.judging.missing():
                 terminalreporter.write_line(f"ERROR: interrupted: {line}", red=True)
         for line in self.decision.lines() if self.decision is not None else ():
-            terminalreporter.write_line(line, red=line.startswith("ERROR"), yellow=line.startswith("WARNING"))
+            terminalreporter.write_line(visible(line), red=line.startswith("ERROR"), yellow=line.startswith("WARNING"))
 
     def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
         for name, run in self.judging.targets.items():

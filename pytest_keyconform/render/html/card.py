@@ -70,7 +70,12 @@ def _facts(result: InvariantReport) -> Iterator[str]:
 
 def _counterexample(result: InvariantReport, found: CounterexampleReport, asked: str) -> Iterator[str]:
     yield "<dl>"
-    for name, text in (("observed", found.observed), ("expected", found.expected), ("note", found.note)):
+    for name, text in (
+        ("observed", found.observed),
+        ("expected", found.expected),
+        ("note", found.note),
+        ("signature", result.signature),
+    ):
         if text:
             yield f"<dt>{name}</dt><dd>{escape(text)}</dd>"
     pool = next((one.call[5:-1] for one in found.operations[:1] if one.call.startswith("open(")), "")
