@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pytest_keyconform.commands import add, root_folder
 from pytest_keyconform.errors import SettingError, UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.run import Judging, TargetRun
     from pytest_keyconform.spec.settings import Settings
 
-CONFORMS, VIOLATES, INCONCLUSIVE, USAGE, INTERRUPTED = 0, 1, 2, 4, 130
-EXITS = {"conforms": CONFORMS, "partial": CONFORMS, "violates": VIOLATES, "inconclusive": INCONCLUSIVE}
+CONFORMS, USAGE, INTERRUPTED = 0, 4, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,24 +51,27 @@ def _parser() -> Parser:
     check = commands.add_parser(
         "check",
         help="judge a key manager",
-        description="Exit: 0 conforms, 1 violates, 2 inconclusive, 4 wrong usage.",
+        description="Exit: 0 conforms, 1 violates, 2 inconclusive only, 3 waiver trouble only, 4 usage.",
     )
     check.add_argument("target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name")
     for flag, metavar, text in CHECK_FLAGS:
-        check.add_argument(flag, metavar=metavar, help=text, action="append" if flag == "--report" else "store")
+        check.add_argument(flag, metavar=metavar, help=text, action="append" if flag in REPEATABLE else "store")
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
+    listing.add_argument("--since", metavar="VERSION", help="only those that came with this version or later")
     listing.set_defaults(run=_list)
     explain = commands.add_parser("explain", help="say what an invariant promises, and why")
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
     explain.set_defaults(run=_explain)
+    add(commands)
     schema = commands.add_parser("schema", help="show a JSON Schema")
     schema.add_argument("name", choices=["report"], help="of what")
     schema.set_defaults(run=_schema)
     return parser
 
 
+REPEATABLE = ("--report", "--cov")
 CHECK_FLAGS = (
     ("--profile", "PROFILE", "the budget: smoke, ci or deep (default: ci)"),
     ("--select", "IDS", "judge only these ids or families, such as ACQ,FMT01"),
@@ -78,6 +81,12 @@ CHECK_FLAGS = (
     ("--replay", "TOKEN", "run one counterexample again, alone"),
     ("--timeout", "S", "seconds after which one invariant is given up (default: 60)"),
     ("--max-time", "S", "seconds after which no further invariant is begun"),
+    ("--baseline", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
+    ("--require", "KIND", "which operations it must have: those of in-process, shared-store or service"),
+    ("--spec", "VERSION", "the pinned catalogue, such as 1.0: later invariants are advisory"),
+    ("--cov", "PACKAGE", "measure which lines and branches of it the invariants reach; may be repeated"),
+    ("--cov-fail-under", "PERCENT", "fail below this coverage (default: 70)"),
+    ("--waivers", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
 
 
@@ -88,17 +97,20 @@ def _check(asked: argparse.Namespace) -> int:
     if not settings.targets:
         raise SettingError("expected a target to judge, found none; name one: keyconform check package.module:factory")
     judging = Judging(settings)
-    judging.start()
     interrupted = False
     try:
+        judging.start()
         for run in judging.targets.values():
             _judge(run)
     except KeyboardInterrupt:
         interrupted = True
     reports = judging.reports()
-    judging.write(reports.values())
     _sum_up(judging, reports)
-    return INTERRUPTED if interrupted else _status(judging, reports.values())
+    for line in judging.missing() if interrupted else ():
+        print(f"ERROR: interrupted: {line}", file=sys.stderr)
+    judging.write(reports.values())
+    status = _status(judging, reports.values())
+    return INTERRUPTED if interrupted else status
 
 
 def _judge(run: TargetRun) -> None:
@@ -122,22 +134,19 @@ def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
 
 
 def _status(judging: Judging, reports: Iterable[Report]) -> int:
-    """Answer the exit status of the worst report."""
-    from pytest_keyconform.gate import UNUSABLE
+    """Say what holds the run back beyond its results, and answer the finer exit status."""
+    from pytest_keyconform.render.telling import visible
 
-    every = tuple(reports)
-    decision = judging.decide(every)
-    if decision.exit == UNUSABLE:
-        raise UsageError("; ".join(decision.reasons))
-    found = {EXITS[report.verdict] for report in every}
-    return next(status for status in (VIOLATES, INCONCLUSIVE, CONFORMS) if status in found)
+    decision = judging.decide(reports)
+    for line in decision.lines():
+        print(visible(line), file=sys.stderr)
+    return decision.status()
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
     from pytest_keyconform.spec import settings
 
-    here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if _is_root(folder)), here)
+    here, root = Path.cwd(), root_folder()
     sources, table = settings.files(root)
     names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in CHECK_FLAGS]
     flags: dict[str, Any] = {"target": asked.target, **{name: getattr(asked, name) for name in names}}
@@ -152,17 +161,19 @@ def _settings(asked: argparse.Namespace) -> Settings:
     )
 
 
-def _is_root(folder: Path) -> bool:
-    return (folder / "keyconform.toml").is_file() or (folder / "pyproject.toml").is_file()
-
-
 def _list(asked: argparse.Namespace) -> int:
     from pytest_keyconform.catalogue import CATALOGUE
+    from pytest_keyconform.report import SPEC
+    from pytest_keyconform.spec.settings import check_spec, versions
 
+    since = asked.since or "0"
+    if asked.since is not None:
+        check_spec(since, [SPEC, *(invariant.since for invariant in CATALOGUE)], called="--since")
+    shown = [invariant for invariant in CATALOGUE if versions(invariant.since) >= versions(since)]
     if asked.json:
-        print(json.dumps([_described(invariant) for invariant in CATALOGUE], indent=2, ensure_ascii=False))
+        print(json.dumps([_described(invariant) for invariant in shown], indent=2, ensure_ascii=False))
     else:
-        for invariant in CATALOGUE:
+        for invariant in shown:
             print(f"{invariant.id:<7} {invariant.level:<7} {invariant.title()}")
     return CONFORMS
 

@@ -7,6 +7,8 @@
     │   ├── TargetError         the target cannot be found, imported or opened
     │   ├── AdapterError        an Adapter subclass is misspelt
     │   ├── SettingError        a flag, ini key or environment variable
+    │   ├── WaiverError         a file of waivers that cannot be read, or a waiver that cannot stand
+    │   ├── BaselineError       an earlier report that cannot be read
     │   ├── TokenError          a replay token that cannot be read or used
     │   └── ReportError         a report that cannot be written
     └── Unsupported             raised by an adapter: this operation, or this form of it, is not claimed
@@ -33,6 +35,14 @@ class AdapterError(UsageError):
 
 class SettingError(UsageError):
     """A flag, an ini key or an environment variable has a value that cannot be used."""
+
+
+class WaiverError(UsageError):
+    """A file of waivers cannot be read, or a waiver cannot stand; names file, line and the mend."""
+
+
+class BaselineError(UsageError):
+    """An earlier report cannot be read, or does not belong with the others."""
 
 
 class TokenError(UsageError):

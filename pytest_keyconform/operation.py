@@ -7,7 +7,7 @@ strings that were handed to the backend, so that nothing built from a history ca
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Form:
 
     ``parameters`` are named as in the design (``model``, ``pool``, ``lease``, ...), not as in the backend.
     ``answers`` is False where the annotation promises nothing (``-> None``): there is no answer to judge.
-    ``optional`` are the parameters that may be left out.
+    ``optional`` are the parameters that may be left out. ``where`` is the ``file:line`` of its definition, "" unknown.
     """
 
     name: str
@@ -216,6 +216,7 @@ class Form:
     pools: frozenset[str] = frozenset({"regular", "vertex"})
     answers: bool = True
     is_async: bool = False
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

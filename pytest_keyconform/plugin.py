@@ -31,8 +31,14 @@ OPTIONS = (
     ("replay", "string", "TOKEN", "run one counterexample again, alone, as a violation shows it"),
     ("timeout", "float", "S", "seconds after which one invariant is given up (default: 60)"),
     ("max_time", "float", "S", "seconds after which no further invariant is begun"),
+    ("baseline", "string", "PATH", "an earlier JSON report: what got worse fails, violations it has too pass as known"),
+    ("require", "string", "KIND", "which operations it must have: those of in-process, shared-store or service"),
+    ("spec", "string", "VERSION", "the pinned catalogue, such as 1.0: later invariants are advisory"),
+    ("cov", "linelist", "PACKAGE", "measure which lines and branches of it the invariants reach; may be repeated"),
+    ("cov_fail_under", "float", "PERCENT", "fail below this coverage (default: 70)"),
+    ("waivers", "string", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
 )
-REPEATABLE = ("report",)
+REPEATABLE = ("report", "cov")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pytest_keyconform.execution import Moment
+from pytest_keyconform.operation import Raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_keyconform.operation import Operation
+    from pytest_keyconform.operation import Claims, Operation
     from pytest_keyconform.verdict import Counterexample
 
 SCHEMA = 1
@@ -56,7 +57,10 @@ class OperationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterexampleReport:
-    """The smallest failing execution: what was called, what came of it, and how to run it again."""
+    """The smallest failing execution: what was called, what came of it, and how to run it again.
+
+    ``where`` is the ``file:line`` of the backend that it points to, "" unknown.
+    """
 
     operations: tuple[OperationReport, ...]
     schedule: str
@@ -69,10 +73,14 @@ class CounterexampleReport:
     snippet: str | None = None
     engine: str = "tasks"
     note: str | None = None
+    where: str = ""
 
     @classmethod
-    def of(cls, counterexample: Counterexample) -> Self:
-        """Tell of a counterexample; its execution should be a replay, which has the moments."""
+    def of(cls, counterexample: Counterexample, claims: Claims | None = None) -> Self:
+        """Tell of a counterexample; its execution should be a replay, which has the moments.
+
+        ``claims`` know where the operations of the backend are defined.
+        """
         execution = counterexample.execution
         return cls(
             operations=tuple(OperationReport.of(operation) for operation in execution.history.operations),
@@ -85,6 +93,7 @@ class CounterexampleReport:
             timeline=execution.moments,
             engine=counterexample.engine,
             note=counterexample.note,
+            where=place_of(counterexample, claims),
         )
 
     @classmethod
@@ -101,7 +110,11 @@ class CounterexampleReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvariantReport:
-    """What came of one invariant; only ``seconds`` differs between two runs with the same seed."""
+    """What came of one invariant; only ``seconds`` differs between two runs with the same seed.
+
+    ``cut_short``: a crash or a time-out ended its judging. ``waiver`` tells why a deviation is accepted, ``known``
+    that the baseline has it too. ``pinned`` tells that the pinned catalogue does not have the invariant yet.
+    """
 
     id: str
     family: str
@@ -109,6 +122,7 @@ class InvariantReport:
     level: Level
     status: Status
     known: bool = False
+    pinned: bool = False
     audits: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     executions: int = 0
@@ -116,13 +130,15 @@ class InvariantReport:
     seconds: float = 0.0
     lacking: tuple[str, ...] = ()
     reason: str | None = None
+    cut_short: bool = False
     waiver: str | None = None
     signature: str | None = None
     counterexample: CounterexampleReport | None = None
 
     def gates(self, level: Level) -> bool:
         """Tell whether this one counts: SHOULD ones do only where the level is ``should``."""
-        return (level == "should" or self.level == "must") and not self.known and self.status != "waived"
+        counts = level == "should" or self.level == "must"
+        return counts and not self.known and not self.pinned and self.status != "waived"
 
     def to_json(self) -> dict[str, Any]:
         """Answer plain values that `json` can write."""
@@ -154,6 +170,25 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What the run reached of one file: lines, branches, both in percent, and what no workload reached."""
+
+    lines: int
+    reached: int
+    branches: int
+    taken: int
+    percent: float
+    missing: tuple[str, ...] = ()
+
+
+def coverage_of(files: Iterable[Coverage]) -> float:
+    """Answer how many percent of the lines and branches of several files were reached; 0 where there are none."""
+    every = tuple(files)
+    whole = sum(one.lines + one.branches for one in every)
+    return 100 * sum(one.reached + one.taken for one in every) / whole if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What came of one target. ``policies`` are the declared ones that differ from their defaults."""
 
@@ -168,7 +203,7 @@ class Report:
     schema: int = SCHEMA
     spec: str = SPEC
     error: str | None = None
-    coverage: Mapping[str, float] | None = None
+    coverage: Mapping[str, Coverage] | None = None
     run: Run = dataclasses.field(default_factory=Run)
 
     def to_json(self) -> dict[str, Any]:
@@ -178,14 +213,37 @@ class Report:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
+        measured = plain["coverage"]
         return cls(
             **{
                 **plain,
                 "operations": tuple(plain["operations"]),
                 "invariants": tuple(InvariantReport.from_json(item) for item in plain["invariants"]),
+                "coverage": None if measured is None else {name: _covered(one) for name, one in measured.items()},
                 "run": Run(**plain["run"]),
             }
         )
+
+
+def place_of(counterexample: Counterexample, claims: Claims | None) -> str:
+    """Answer the ``file:line`` that a counterexample points to.
+
+    It is where the backend raised, else where it last gave its turn away, else where the operation is defined.
+    """
+    at_fault, history = counterexample.violation.operation, counterexample.execution.history
+    response = None if at_fault is None else at_fault.response
+    if isinstance(response, Raised) and response.where:
+        return response.where
+    turns = [moment.where for moment in counterexample.execution.moments if moment.client > 0 and moment.where]
+    if turns:
+        return turns[-1]
+    suspects = [*([] if at_fault is None else [at_fault]), *reversed(history.operations)]
+    places = (form.where for one in suspects if claims for form in claims.operations.get(one.name, ()))
+    return next((place for place in places if place), "")
+
+
+def _covered(plain: Mapping[str, Any]) -> Coverage:
+    return Coverage(**{**plain, "missing": tuple(plain["missing"])})
 
 
 def counts_of(results: Iterable[InvariantReport]) -> dict[Status, int]:

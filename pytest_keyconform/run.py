@@ -8,18 +8,24 @@ import datetime as dt
 import logging
 import os
 import platform
+import shutil
+import tempfile
 import time
 import warnings
+import weakref
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest_keyconform.render.json
-from pytest_keyconform import gate
+from pytest_keyconform import bookkeeping, gate
 from pytest_keyconform.catalogue import CATALOGUE
+from pytest_keyconform.comparison import compare
 from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
-from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
+from pytest_keyconform.policy import policy_of
+from pytest_keyconform.render.telling import Telling
+from pytest_keyconform.render.writing import text_of
+from pytest_keyconform.report import SPEC, Coverage, InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec.settings import check_select, nearest
 from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
@@ -42,11 +48,13 @@ class TargetRun:
         self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = (), *, apart: bool = True
     ) -> None:
         self.settings = settings
+        self.policy = policy_of(settings, (*CATALOGUE, *extra), target.name)
         self.target = target
         self.conformance = self._judge(extra, apart=apart)
         self.invariants = self._asked_for()
         self.results: dict[str, InvariantReport] = {}
         self.error: str | None = None
+        self.elsewhere: list[bytes] = []  # what workers measured
         self._started = dt.datetime.now(dt.UTC)
         self._clock = time.perf_counter()
         self._opened = False
@@ -54,8 +62,13 @@ class TargetRun:
 
     def _judge(self, extra: Sequence[type[Invariant]], *, apart: bool) -> Conformance | Supervised:
         """Answer what judges: in a process of its own where that is wanted and can be."""
+        if self.settings.cov:
+            folder = Path(tempfile.mkdtemp(prefix="keyconform-cov-"))
+            weakref.finalize(self, _remove, folder, os.getpid())
 
         def make() -> Conformance:
+            if self.settings.cov:
+                return Conformance(self.settings, self.target, extra, folder=folder)
             return Conformance(self.settings, self.target, extra) if extra else Conformance(self.settings, self.target)
 
         if apart and SUPPORTED:
@@ -96,6 +109,15 @@ class TargetRun:
 
     def judge(self, invariant: type[Invariant]) -> InvariantReport:
         """Judge one invariant, or run its counterexample again; a fault of our own is inconclusive."""
+        return self.ruled(self._judged(invariant))
+
+    def ruled(self, result: InvariantReport) -> InvariantReport:
+        """Mark a result that is accepted; a counterexample that is run again is shown as it is."""
+        if self.settings.replay is not None:
+            return result
+        return gate.ruled(result, target=self.target.name, policy=self.policy)
+
+    def _judged(self, invariant: type[Invariant]) -> InvariantReport:
         spent = time.perf_counter() - self._clock
         if self.settings.max_time is not None and spent > self.settings.max_time:
             return unjudged(invariant, f"not judged: the whole run may take {self.settings.max_time:g} s")
@@ -124,7 +146,26 @@ class TargetRun:
         if self.error is not None and not self.results:
             return self._unopened(ran)
         results = [self.results[one.id] for one in self.invariants if one.id in self.results]
-        return dataclasses.replace(self.conformance.report(results), run=ran, error=self.error)
+        spec = self.settings.spec or SPEC
+        report = self.conformance.report(results)
+        return dataclasses.replace(report, run=ran, error=self.error, spec=spec, coverage=self._coverage())
+
+    def measured(self) -> tuple[bytes, ...]:
+        """Answer what was measured in this process and in those that it started."""
+        return self.conformance.measured() if self.settings.cov else ()
+
+    def _coverage(self) -> dict[str, Coverage] | None:
+        if not self.settings.cov:
+            return None
+        from pytest_keyconform.figures import figures
+
+        return figures((*self.measured(), *self.elsewhere), self.settings.cov)
+
+    def telling(self, report: Report) -> Telling:
+        """Answer to whom a report of this target is told."""
+        earlier = self.policy.earlier
+        comparison = None if earlier is None else compare(earlier, report)
+        return Telling(asked=self.target.asked, level=self.settings.level, comparison=comparison)
 
     def _unopened(self, ran: Run) -> Report:
         return Report(
@@ -162,25 +203,31 @@ class Judging:
         """Answer the report of each target."""
         return {name: run.report() for name, run in self.targets.items()}
 
+    def missing(self) -> list[str]:
+        """Say of each target which of its invariants were not judged."""
+        return [
+            f"{name}: {len(left)} of {len(run.invariants)} invariants were not judged: {', '.join(left)}"
+            for name, run in self.targets.items()
+            if (left := [one.id for one in run.invariants if one.id not in run.results])
+        ]
+
     def write(self, reports: Iterable[Report]) -> None:
-        """Write what was asked for; raises `ReportError` where the disk refuses it."""
+        """Write what was asked for; raises `ReportError` for what the disk refuses, once all others are written."""
+        refused = []
         for report in reports:
-            text = pytest_keyconform.render.json.render(report)
+            telling = self.targets[report.target].telling(report)
             for wanted in self.settings.reports:
                 path = wanted.path_for(report.target)
                 try:
-                    path.write_text(text, encoding="utf-8")
+                    bookkeeping.write(path, text_of(report, wanted.format, path.suffix, telling))
                 except OSError as error:
-                    message = f"--keyconform-report: {path} could not be written ({error.strerror})"
-                    raise ReportError(message) from error
+                    refused.append(f"{path} could not be written ({error.strerror})")
+        if refused:
+            raise ReportError(f"--keyconform-report: {'; '.join(refused)}; free some room, or name another path")
 
     def decide(self, reports: Iterable[Report]) -> gate.Decision:
         """Let the run pass, or say why not: the strictest decision over its targets."""
-        decisions = [gate.decide(report, self.settings.level) for report in reports]
-        return gate.Decision(
-            max((decision.exit for decision in decisions), default=gate.PASSED),
-            tuple(reason for decision in decisions for reason in decision.reasons),
-        )
+        return gate.strictest(gate.decide(report, self.targets[report.target].policy) for report in reports)
 
 
 def unjudged(invariant: type[Invariant], why: str) -> InvariantReport:
@@ -193,6 +240,7 @@ def unjudged(invariant: type[Invariant], why: str) -> InvariantReport:
         status="inconclusive",
         audits=tuple(invariant.audits),
         reason=why,
+        cut_short=True,
     )
 
 
@@ -215,6 +263,11 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         root.handlers = handlers
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and no copy of the process
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fault(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from typing import TYPE_CHECKING, Any, Self
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from pytest_keyconform.errors import UsageError
-from pytest_keyconform.gate import UNUSABLE, Decision
+from pytest_keyconform.gate import UNUSABLE, Decision, Reason, Trouble
 from pytest_keyconform.plugin import OPTIONS, ini
 from pytest_keyconform.render import terminal, timeline
+from pytest_keyconform.render.telling import visible
 from pytest_keyconform.report import InvariantReport
 from pytest_keyconform.run import Judging, TargetRun, unjudged
 from pytest_keyconform.spec import settings as reading
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = "keyconform"
 ATTRIBUTE = "keyconform"  # of a TestReport: the result as JSON, which survives a crashed worker
+INTERRUPTED = pytest.StashKey[bool]()
 JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 COLOURS = {"conforms": "green", "partial": "yellow", "inconclusive": "yellow", "violates": "red"}
 
@@ -45,7 +48,7 @@ class InvariantItem(pytest.Item):
         result = self.result = self.target_run.judge(self.invariant)
         if result.status == "not-applicable":
             raise pytest.skip.Exception(_inapplicable(result))
-        if result.status not in {"violated", "inconclusive"}:
+        if result.status not in {"violated", "inconclusive", "waived"}:
             return
         page = timeline.page(result, asked=self.target_run.target.asked)
         settings = self.target_run.settings
@@ -102,6 +105,12 @@ class Judge:
         """Hand the settings to a worker, a random seed drawn already."""
         node.workerinput[ROOT] = self.settings.model_dump_json()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401  # xdist's
+        """Take what a worker measured; one that died has told nothing."""
+        for name, measured in getattr(node, "workeroutput", {}).get(ROOT, {}).items():
+            self.judging.targets[name].elsewhere += [base64.b64decode(text) for text in measured]
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Open the targets before any worker starts: what is wrong with one is said once."""
@@ -131,7 +140,7 @@ class Judge:
         if isinstance(item, InvariantItem) and call.when == "call" and item.result is not None:
             setattr(report, ATTRIBUTE, json.dumps(item.result.to_json()))
             if report.skipped and hasattr(report, "wasxfail"):
-                report.wasxfail = f"advisory: {item.result.title}"
+                report.wasxfail = _accepted(item.result)
             elif report.skipped:
                 report.longrepr = (ROOT, None, f"Skipped: {_inapplicable(item.result)}")  # type: ignore[assignment]  # no line
         return report
@@ -145,18 +154,25 @@ class Judge:
         if attached is not None:
             run.results[invariant.id] = InvariantReport.from_json(json.loads(attached))
         elif report.failed and invariant.id not in run.results:
-            run.results[invariant.id] = unjudged(invariant, str(report.longrepr).strip().splitlines()[-1])
+            run.results[invariant.id] = run.ruled(unjudged(invariant, str(report.longrepr).strip().splitlines()[-1]))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Fold and write the reports, and hold the exit status against the gate."""
+        if self.worker:
+            session.config.workeroutput[ROOT] = {  # type: ignore[attr-defined]  # xdist's
+                name: [base64.b64encode(one).decode() for one in run.measured()]
+                for name, run in self.judging.targets.items()
+            }
         if self.worker or session.config.option.collectonly:
             return
+        session.config.stash[INTERRUPTED] = session.exitstatus == pytest.ExitCode.INTERRUPTED
         self.reports = self.judging.reports()
         self.decision = self.judging.decide(self.reports.values())
         try:
             self.judging.write(self.reports.values())
         except UsageError as error:
-            self.decision = Decision(UNUSABLE, (*self.decision.reasons, str(error)))
+            unwritten = Reason(Trouble.UNUSABLE, str(error))
+            self.decision = Decision(UNUSABLE, (*self.decision.reasons, unwritten), self.decision.warnings)
         if self.decision.exit == UNUSABLE and session.exitstatus in JUDGED:
             session.exitstatus = UNUSABLE
         elif self.decision.exit and session.exitstatus == pytest.ExitCode.OK:
@@ -172,9 +188,11 @@ class Judge:
             for line in lines:
                 terminalreporter.write_line(line)
             terminalreporter.write_line(verdict, bold=True, **{COLOURS[report.verdict]: True})
-        if self.decision is not None and self.decision.exit == UNUSABLE:
-            for reason in self.decision.reasons:
-                terminalreporter.write_line(f"ERROR: {reason}", red=True)
+        if terminalreporter.config.stash.get(INTERRUPTED, False):
+            for line in self.judging.missing():
+                terminalreporter.write_line(f"ERROR: interrupted: {line}", red=True)
+        for line in self.decision.lines() if self.decision is not None else ():
+            terminalreporter.write_line(visible(line), red=line.startswith("ERROR"), yellow=line.startswith("WARNING"))
 
     def _collectors(self, session: pytest.Session) -> Iterator[pytest.Collector]:
         for name, run in self.judging.targets.items():
@@ -230,6 +248,13 @@ def settings_of(config: pytest.Config) -> Settings:
         table=table,
         search=tuple(dict.fromkeys((root, here))),
     )
+
+
+def _accepted(result: InvariantReport) -> str:
+    """Say why what failed was to be expected."""
+    if result.status == "waived":
+        return f"waived: {result.waiver}"
+    return f"{'known' if result.known else 'advisory'}: {result.title}"
 
 
 def _inapplicable(result: InvariantReport) -> str:

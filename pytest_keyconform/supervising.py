@@ -61,6 +61,7 @@ class Supervised:
         self._grace = GRACE
         self._child: Child | None = None
         self._facts = Facts()
+        self._measured: tuple[bytes, ...] = ()  # by processes that are gone, and last by the one that judges
 
     def invariants(self) -> tuple[type[Invariant], ...]:
         """Answer the selected invariants, in the order of the catalogue."""
@@ -91,7 +92,7 @@ class Supervised:
             self._here.timed_out += 1
             self._grace = HURRIED
             why = f"{lost}; what follows is judged in a fresh process"
-            return told(kind, Inconclusive(why=why), seconds=round(real_monotonic() - began, 3))
+            return told(kind, Inconclusive(why=why, cut_short=True), seconds=round(real_monotonic() - began, 3))
         report: InvariantReport = answered
         return report
 
@@ -106,7 +107,7 @@ class Supervised:
         except Lost as lost:
             self._end()
             kind = next(kind for kind in self.invariants() if kind.id == text.partition(":")[0])
-            return told(kind, Inconclusive(why=str(lost)), seconds=0.0)
+            return told(kind, Inconclusive(why=str(lost), cut_short=True), seconds=0.0)
         return report
 
     def report(self, results: Iterable[InvariantReport]) -> Report:
@@ -114,8 +115,13 @@ class Supervised:
         self._end()
         return self._here.report(results, self._facts)
 
+    def measured(self) -> tuple[bytes, ...]:
+        """Answer what was measured, in each process that judged: a process that was lost told until its last answer."""
+        return (*self._measured, *(() if self._child is None else self._child.measured))
+
     def _end(self) -> None:
         if self._child is not None:
+            self._measured = self.measured()
             self._child.end()
             self._child = None
 
@@ -138,6 +144,7 @@ class Child:
             os.setpgid(self.pid, self.pid)
         self.connection = Connection(ours.detach())
         self._ended = False
+        self.measured: tuple[bytes, ...] = ()  # what is to be covered, as of its last answer
         _ours.add(self)
         self._last = weakref.finalize(self, _kill, self.pid, os.getpid())
 
@@ -147,7 +154,7 @@ class Child:
             self.connection.send((what, arguments))
             if not self.connection.poll(within):
                 raise Lost(f"a call could not be interrupted: nothing was heard for {within:g} s of real time")
-            answer, error, measured = self.connection.recv()
+            answer, error, measured, self.measured = self.connection.recv()
         except (EOFError, OSError):
             raise Lost(self._how_it_ended()) from None
         except KeyboardInterrupt:
@@ -196,6 +203,9 @@ class _Served:
         self._fault = fault
         conformance.timed_out = timed_out
 
+    def measured(self) -> tuple[bytes, ...]:
+        return self._conformance.measured()
+
     def answer(self, what: str, arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
         try:
             return self._done(what, arguments), None
@@ -234,7 +244,7 @@ def _live(ours: socket.socket, theirs: socket.socket, serving: Callable[[], _Ser
             while True:
                 what, arguments = connection.recv()
                 answer, error = served.answer(what, arguments)
-                connection.send((answer, _portable(error), _measured()))
+                connection.send((answer, _portable(error), _measured(), served.measured()))
         status = 0
     finally:
         os._exit(status)

@@ -67,9 +67,10 @@ class Violates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inconclusive:
-    """The run could not judge, and why."""
+    """The run could not judge, and why; ``cut_short`` where a crash or a time-out ended it, which no waiver covers."""
 
     why: str
+    cut_short: bool = False
     evidence: Evidence = field(default_factory=Evidence)
 
 

@@ -76,7 +76,9 @@ def test_check_replays(stubbed, capsys):
 def test_an_interrupt_leaves_a_summary_and_a_report(stubbed, capsys):
     """After Ctrl-C what was judged is reported, and the status is that of an interrupt."""
     assert main(["check", "interrupts", "--report", "json:r.json"]) == 130
-    assert "interrupts: PARTIAL (1 invariant" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "interrupts: PARTIAL (1 invariant" in printed.out
+    assert "interrupted: interrupts: 3 of 4 invariants were not judged: ACQ02, FMT05, QUO01" in printed.err
     assert (stubbed / "r.json").is_file()
 
 
@@ -153,3 +155,98 @@ def test_a_closed_pipe_is_no_error(tmp_path):
         timeout=60,
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("target, id_, status", [("breaks", "QUO01", 0), ("ok", "QUO01", 3), ("unsure", "QUO01", 2)])
+def test_waivers_of_check(stubbed, target, id_, status, capsys):
+    """What is waived conforms, waiver trouble alone is 3, and what is worse counts more."""
+    assert main(["waive", id_, "--reason", "the new pool comes soon", "--owner", "me"]) == 0
+    assert main(["check", target]) == status
+    assert ("is stale: QUO01 conforms; remove it" in capsys.readouterr().err) == (target != "breaks")
+
+
+def test_diff(stubbed, capsys):
+    """Diff says what changed, and exits 1 if the later report is worse."""
+    for target in ("ok", "breaks"):
+        main(["check", target, "--report", f"json:{target}.json"])
+    capsys.readouterr()
+    assert main(["diff", "ok.json", "breaks.json"]) == 1
+    assert capsys.readouterr().out == (
+        "worse: QUO01 conformed, and is violated now: lost\nnote: compared with another target: ok then, breaks now\n"
+    )
+    assert main(["diff", "breaks.json", "ok.json"]) == 0
+    assert "better: QUO01 was violated (lost), and conforms now\n" in capsys.readouterr().out
+    assert main(["diff", "ok.json", "ok.json"]) == 0
+    assert capsys.readouterr().out == "nothing changed\n"
+    assert main(["diff", "ok.json", "none.json"]) == 4
+    assert capsys.readouterr().err.startswith("ERROR: B: expected a JSON report of this plugin, found none.json")
+
+
+def test_list_since(stubbed, capsys, monkeypatch):
+    """List --since shows what came with that version or later, and refuses one that never was."""
+    monkeypatch.setattr(catalogue.CATALOGUE[1], "since", "1.10")
+    monkeypatch.setattr(catalogue.CATALOGUE[2], "since", "1.9")
+    assert main(["list", "--since", "1.10"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["ACQ02   must    keys come in turn"]
+    assert main(["list", "--since", "1.2"]) == 4
+    assert "--since: expected a version of the catalogue (1.0, 1.9, 1.10), found '1.2'" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_a_target_is_opened(stubbed, capsys):
+    """Ctrl-C while a target is opened is no traceback: the report says so."""
+    assert main(["check", "stuck", "--report", "json:r.json"]) == 130
+    assert "stuck: 4 of 4 invariants were not judged" in capsys.readouterr().err
+    assert "interrupted while it was opened" in json.loads((stubbed / "r.json").read_text(encoding="utf-8"))["error"]
+
+
+def test_a_full_disk_is_no_lost_run(stubbed, capsys):
+    """A report that the disk refuses is exit 4, after the summary."""
+    assert main(["check", "ok", "--report", "json:/dev/full", "--report", "markdown:r.md"]) == 4
+    printed = capsys.readouterr()
+    assert "ok: CONFORMS" in printed.out
+    assert printed.err.startswith("ERROR: --report: /dev/full could not be written (No space left on device)")
+    assert (stubbed / "r.md").is_file()
+
+
+@pytest.fixture
+def shards(stubbed, capsys):
+    """Write reports of parts of a run."""
+    for name, target, more in (
+        ("a", "t=breaks", ["--select", "ACQ"]),
+        ("b", "t=breaks", ["--select", "FMT,QUO"]),
+        ("seeded", "t=breaks", ["--select", "FMT", "--seed", "7"]),
+        ("other", "ok", ["--select", "FMT"]),
+        ("broken", "t=missing", []),
+    ):
+        main(["check", target, *more, "--report", f"json:{name}.json"])
+    capsys.readouterr()
+    return stubbed
+
+
+def test_merge(shards, capsys):
+    """The parts of a run become one report, in the order of the catalogue, with the verdict on the whole."""
+    assert main(["merge", "b.json", "a.json", "--report", "json:all.json", "--report", "html:all.html"]) == 1
+    whole = json.loads((shards / "all.json").read_text(encoding="utf-8"))
+    assert [one["id"] for one in whole["invariants"]] == ["ACQ01", "ACQ02", "FMT05", "QUO01"]
+    assert (whole["verdict"], whole["counts"]["violated"]) == ("violates", 1)
+    assert "t: VIOLATES (4 invariants" in capsys.readouterr().out
+    assert (shards / "all.html").is_file()
+    assert main(["merge", "a.json", "--report", "json:part.json"]) == 0
+    assert json.loads((shards / "part.json").read_text(encoding="utf-8"))["verdict"] == "partial"
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        (["a", "a"], "a.json: expected no invariant that is in another report too, found ACQ01, which a.json has"),
+        (["a", "seeded"], "seeded.json: expected seed 0 as in a.json, found 7; join reports of one run over one"),
+        (["a", "other"], "other.json: expected target t as in a.json, found ok"),
+        (["a", "broken"], "broken.json: expected a report of a target that was judged, found: missing: expected"),
+        (["a", "none"], "none.json: expected a JSON report of this plugin, found none.json (No such file"),
+    ],
+)
+def test_what_does_not_belong_together(shards, capsys, files, message):
+    """Reports on other terms, of the same invariants or of nothing are refused, and nothing is written."""
+    assert main(["merge", *(f"{name}.json" for name in files), "--report", "json:all.json"]) == 4
+    assert capsys.readouterr().err.startswith(f"ERROR: {message}")
+    assert not (shards / "all.json").exists()

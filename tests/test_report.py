@@ -6,11 +6,12 @@ import pytest
 
 from pytest_keyconform.execution import Execution, Moment
 from pytest_keyconform.history import History
-from pytest_keyconform.operation import Answered, Invocation, Operation, Phase
+from pytest_keyconform.operation import Answered, Claims, Form, Invocation, Operation, Phase, Raised
 from pytest_keyconform.report import (
     CounterexampleReport,
     InvariantReport,
     counts_of,
+    place_of,
     switches_in,
     verdict_of,
 )
@@ -92,3 +93,34 @@ def test_a_counterexample_is_told_and_travels():
     assert (told.operations[0].answer, told.schedule, told.found_after) == ("key-1", "r3-1", 4)
     whole = result("violated", counterexample=told, lacking=("usage",))
     assert InvariantReport.from_json(json.loads(json.dumps(whole.to_json()))) == whole
+
+
+def counterexample(*, response=None, moments=(), name="acquire"):
+    """Make a counterexample of one operation."""
+    operation = Operation(
+        invocation=Invocation(name), response=response or Answered("key-1"), called=0, returned=1, at=0.0, until=0.5
+    )
+    execution = Execution(
+        workload=Workload(name="two", given=Given()),
+        schedule=Schedule(),
+        history=History(given=Given(), operations=(operation,)),
+        moments=moments,
+    )
+    violation = Violation(observed="o", expected="e", signature="s", operation=operation)
+    return Counterexample(violation=violation, execution=execution, token="t", engine="tasks", found_after=1)
+
+
+@pytest.mark.parametrize(
+    "found, where",
+    [
+        (counterexample(response=Raised("KeyError", "", typed=False, where="keys.py:9")), "keys.py:9"),
+        (counterexample(moments=(Moment(1, "suspend", "await", "keys.py:7"), Moment(1, "return", ""))), "keys.py:7"),
+        (counterexample(moments=(Moment(0, "suspend", "await", "keys.py:7"),)), "keys.py:3"),
+        (counterexample(response=Raised("KeyError", "", typed=False)), "keys.py:3"),
+        (counterexample(name="census"), ""),
+    ],
+)
+def test_where_a_counterexample_points(found, where):
+    """It is where the backend raised, else where it gave its turn away, else where the operation is defined."""
+    claims = Claims(operations={"acquire": (Form(name="get_key", where="keys.py:3"),)})
+    assert place_of(found, claims) == where

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
 
+from pytest_keyconform.adapters.raised import short
 from pytest_keyconform.adapters.signatures import answer_text, is_async, signature_of
 from pytest_keyconform.operation import Form
 
@@ -161,8 +163,18 @@ def _fit(
         pools=BOTH if "pool" in means else pools,
         answers=answer_text(signature) not in ("None", "NoneType"),
         is_async=is_async(method, signature),
+        where=_defined(method),
     )
     return Fitted(form=form, slots=slots, passing=passing, sites=sites or {})
+
+
+def _defined(method: Callable[..., object]) -> str:
+    """Answer the ``file:line`` where a method is defined, whatever is wrapped around it; "" unknown."""
+    with contextlib.suppress(ValueError):  # wrapped in itself
+        code = getattr(inspect.unwrap(method), "__code__", None)
+        if isinstance(code, CodeType):
+            return f"{short(code.co_filename)}:{code.co_firstlineno}"
+    return ""
 
 
 def _carried(slots: tuple[Slot, ...], reached: set[str]) -> set[str]:

@@ -95,10 +95,10 @@ def place_of(error: BaseException, packages: frozenset[str] = frozenset()) -> st
     while trace is not None:
         top = top_of(str(trace.tb_frame.f_globals.get("__name__", "")))
         if top not in sys.stdlib_module_names and top != HARNESS and not _is_frozen(trace.tb_frame):
-            found[top in packages] = f"{_short(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
+            found[top in packages] = f"{short(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
         trace = trace.tb_next
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{_short(error.filename)}:{error.lineno or 0}"
+        return f"{short(error.filename)}:{error.lineno or 0}"
     return found.get(True) or found.get(False, "")
 
 
@@ -115,7 +115,8 @@ def _is_frozen(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith("<")
 
 
-def _short(filename: str) -> str:
+def short(filename: str) -> str:
+    """Answer a path relative to the working directory or to the site-packages folder, where it is below one."""
     path = Path(filename)
     bases = [Path.cwd(), Path(sysconfig.get_paths()["purelib"]), Path(sysconfig.get_paths()["platlib"])]
     base = next((base for base in bases if path.is_relative_to(base)), None)

@@ -15,6 +15,7 @@ from pytest_keyconform.conformance.tokens import read as read_token
 from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.clock import VirtualClock, real_perf_counter
 from pytest_keyconform.engine.loop import NeedsRealLoop
+from pytest_keyconform.engine.measuring import Gauge
 from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
@@ -56,8 +57,15 @@ class Conformance:
     run: once for all invariants.
     """
 
-    def __init__(self, settings: Settings, target: TargetSetting, extra: Sequence[type[Invariant]] = ()) -> None:
-        """Bind settings and target; nothing of the target is imported yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        target: TargetSetting,
+        extra: Sequence[type[Invariant]] = (),
+        *,
+        folder: Path | None = None,
+    ) -> None:
+        """Bind settings and target; nothing of the target is imported yet. ``folder`` is for what processes measure."""
         self.name = target.name
         self._settings = settings
         self._setting = target
@@ -67,6 +75,7 @@ class Conformance:
         self._backend: Backend | None = None
         self._programs: tuple[Workload, ...] | None = None
         self._histories: list[tuple[Workload, History]] = []
+        self._gauge = Gauge(settings.cov, folder) if settings.cov else None
         self.timed_out = 0  # invariants that ran into the time-out so far
 
     def invariants(self) -> tuple[type[Invariant], ...]:
@@ -82,7 +91,7 @@ class Conformance:
             if self._setting.policies is None
             else {self.name: self._setting.model_dump(include={"target", "policies"})}
         )
-        with self._clock, Abandoning():
+        with self._measuring(), self._clock, Abandoning():
             self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
             self._clock.watch(self._target.modules())
             settings = self._settings
@@ -94,8 +103,9 @@ class Conformance:
         started = real_perf_counter()
         if kind.general and self._programs is None and self._backend is not None:
             self._programs = self._drawn(self._backend.claims)  # not to be interrupted: it runs nothing of the backend
-        verdict = self._bounded(lambda: self._examiner().verdict(kind))
-        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+        with self._measuring():
+            verdict = self._bounded(lambda: self._examiner().verdict(kind))
+        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
 
     def replay(self, text: str) -> InvariantReport:
         """Run the one execution that a token leads to; raises `TokenError` where it leads to none."""
@@ -106,7 +116,14 @@ class Conformance:
             raise TokenError(message)
         started = real_perf_counter()
         verdict = self._bounded(lambda: replayed(self._examiner(), kind, token))
-        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
+
+    def measured(self) -> tuple[bytes, ...]:
+        """Answer what was measured of the packages that are to be covered; nothing where none are."""
+        return () if self._gauge is None else (self._gauge.data(),)
+
+    def _measuring(self) -> AbstractContextManager[object]:
+        return nullcontext() if self._gauge is None else self._gauge
 
     def facts(self) -> Facts:
         """Answer what is known of the target; nothing before `start`."""
@@ -152,7 +169,8 @@ class Conformance:
             if not dog.fired:
                 raise
             self.timed_out += 1
-            return Inconclusive(why=f"interrupted: a call did not end within {limit:g} s of real time")
+            why = f"interrupted: a call did not end within {limit:g} s of real time"
+            return Inconclusive(why=why, cut_short=True)
 
     def limit(self) -> float:
         """Answer how many seconds of real time the next invariant may take."""
@@ -165,6 +183,9 @@ class Conformance:
         settings = self._settings
         self._histories.clear()
         return survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout, real=True)
+
+    def _claims(self) -> Claims | None:
+        return None if self._backend is None else self._backend.claims
 
     def _world(self) -> AbstractContextManager[object]:
         return nullcontext() if self._backend is None else self._backend.world
@@ -197,11 +218,12 @@ class Conformance:
         return self._histories
 
 
-def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> InvariantReport:
-    """Answer a verdict as it stands in a report."""
+def told(kind: type[Invariant], verdict: Verdict, *, seconds: float, claims: Claims | None = None) -> InvariantReport:
+    """Answer a verdict as it stands in a report; ``claims`` know where the operations are defined."""
     status: Status = "conforms"
     reason: str | None = None
     lacking: tuple[str, ...] = ()
+    cut_short = False
     found: Counterexample | None = None
     evidence = Evidence()
     match verdict:
@@ -211,6 +233,7 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
             status, found, evidence = "violated", verdict.counterexample, verdict.evidence
         case Inconclusive():
             status, reason, evidence = "inconclusive", verdict.why, verdict.evidence
+            cut_short = verdict.cut_short
         case NotApplicable():
             status, reason, lacking = "not-applicable", verdict.why, verdict.lacking
         case _:
@@ -228,6 +251,7 @@ def told(kind: type[Invariant], verdict: Verdict, *, seconds: float) -> Invarian
         seconds=seconds,
         lacking=lacking,
         reason=reason,
+        cut_short=cut_short,
         signature=None if found is None else found.violation.signature,
-        counterexample=None if found is None else CounterexampleReport.of(found),
+        counterexample=None if found is None else CounterexampleReport.of(found, claims),
     )

@@ -120,7 +120,7 @@ class Examiner:
             if broken is not None:
                 return self._violates(rule, workload, runner, broken, state)
         if not state.executions and state.unjudged:
-            return Inconclusive(why=state.unjudged[0].why)
+            return Inconclusive(why=state.unjudged[0].why, cut_short=state.unjudged[0].cut_short)
         if not state.executions:
             return _lacking(state.misfits)
         return self._generated(rule, state) or self._settled(rule, state, overlapping=parallel > 0)
@@ -195,7 +195,8 @@ class Examiner:
         evidence = state.evidence()
         grave = [one for one in state.unjudged if not one.mild]
         if grave:
-            return Inconclusive(why=grave[0].why, evidence=evidence)
+            crashed = next((one for one in grave if one.cut_short), grave[0])
+            return Inconclusive(why=crashed.why, cut_short=crashed.cut_short, evidence=evidence)
         if not state.judged:
             return _unexercised(state, evidence)
         if rule.overlap and overlapping and (state.overlapped is False or state.engines == ["sequential"]):

@@ -30,7 +30,7 @@ def judge_of(rule: Invariant) -> Judge:
         except Undecided as undecided:
             return Unjudged(str(undecided))
         except Exception as error:  # noqa: BLE001 - a broken rule neither passes nor fails a backend
-            return Unjudged(f"the rule {rule.id} failed on a history: {type(error).__name__}: {error}")
+            return Unjudged(f"the rule {rule.id} failed on a history: {type(error).__name__}: {error}", cut_short=True)
         if found is not None and rule.timed and history.clockless:
             return Unjudged(CLOCKLESS)
         return found or unending(rule, history) or unjudgeable(rule, history)
@@ -57,20 +57,22 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
     """Answer why a history in which nothing was found says nothing either."""
     first = history.operations[0] if history.operations else None
     if history.ending is Ending.UNOPENED and first is not None and "open" not in rule.subject:
-        return Unjudged(f"the manager could not be opened on the pool of this rule: it {answer(first)}")
+        text = f"the manager could not be opened on the pool of this rule: it {answer(first)}"
+        return Unjudged(text, cut_short=True)
     for operation in history.operations:
         if operation.pending and operation.get("kill") is None:
             why = "; ".join(map(str, history.blocked)) or str(operation.invocation)
-            return Unjudged(f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01")
+            text = f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01"
+            return Unjudged(text, cut_short=True)
         if operation.name != "open" and not rule.unhindered and accident(operation, rule.policies):
-            return Unjudged(f"{operation.invocation} {answer(operation)}")
+            return Unjudged(f"{operation.invocation} {answer(operation)}", cut_short=True)
         if isinstance(operation.response, Skipped) and not (operation.response.why == UNANSWERED and served(history)):
             lacking = "" if operation.response.why == UNANSWERED else operation.name
             return Unjudged(
                 f"{operation.invocation} was left out: {operation.response.why}", mild=True, lacking=lacking
             )
     if history.ending is Ending.LIVELOCK:
-        return Unjudged("the execution never came to its end")
+        return Unjudged("the execution never came to its end", cut_short=True)
     return None
 
 

@@ -38,7 +38,7 @@ def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict
     if judgement is None:
         return Conforms(evidence=evidence)
     if isinstance(judgement, Unjudged):
-        return Inconclusive(why=judgement.why, evidence=evidence)
+        return Inconclusive(why=judgement.why, cut_short=judgement.cut_short, evidence=evidence)
     found = Counterexample(
         violation=judgement,
         execution=execution,

@@ -22,12 +22,13 @@ class Unjudged:
     """A history that could not be judged, and why.
 
     ``mild`` tells that it only says less than it could: a step had nothing to act on. ``lacking`` is the operation
-    that the backend turned out not to have.
+    that the backend turned out not to have. ``cut_short`` tells of a crash, or of a call without an end.
     """
 
     why: str
     mild: bool = False
     lacking: str = ""
+    cut_short: bool = False
 
 
 Judgement: TypeAlias = "Violation | Unjudged | None"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_keyconform.render.telling import visible
 from pytest_keyconform.render.timeline import plural, replay_command
+from pytest_keyconform.report import coverage_of
 
 if TYPE_CHECKING:
     from pytest_keyconform.report import InvariantReport, Level, Report, Status
 
 COLUMNS: tuple[Status, ...] = ("conforms", "violated", "inconclusive", "not-applicable")
+WAIVED: tuple[Status, ...] = ("waived",)  # a column where there is one
 
 
 def render(report: Report, *, level: Level = "must", asked: str | None = None, replay: str | None = None) -> str:
@@ -21,11 +24,13 @@ def render(report: Report, *, level: Level = "must", asked: str | None = None, r
     blocks = [
         _table(report),
         _advisory(report, level),
+        _accepted(report),
         _broken(report, level, asked or report.target),
         [] if replay is None else [_replayed(result, replay) for result in report.invariants],
+        _coverage(report),
         _verdict(report),
     ]
-    return "\n".join(line for block in blocks for line in block)
+    return "\n".join(visible(line) for block in blocks for line in block)
 
 
 def _replayed(result: InvariantReport, token: str) -> str:
@@ -40,8 +45,9 @@ def _table(report: Report) -> list[str]:
         return []
     families = list(dict.fromkeys(result.family for result in report.invariants))
     rows = [[family, *_counts(report, family)] for family in families]
-    total = ["total", *(str(report.counts[status]) for status in COLUMNS)]
-    head = ["family", *(status.replace("-", " ") for status in COLUMNS)]
+    columns = _columns(report)
+    total = ["total", *(str(report.counts[status]) for status in columns)]
+    head = ["family", *(status.replace("-", " ") for status in columns)]
     lines = [head, *rows, *([total] if len(rows) > 1 else [])]
     widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
     return ["  ".join([line[0].ljust(widths[0]), *_right(line[1:], widths[1:])]).rstrip() for line in lines]
@@ -53,14 +59,24 @@ def _right(cells: list[str], widths: list[int]) -> list[str]:
 
 def _counts(report: Report, family: str) -> list[str]:
     statuses = [result.status for result in report.invariants if result.family == family]
-    return [str(statuses.count(status)) if status in statuses else "·" for status in COLUMNS]
+    return [str(statuses.count(status)) if status in statuses else "·" for status in _columns(report)]
+
+
+def _columns(report: Report) -> tuple[Status, ...]:
+    return COLUMNS + (WAIVED if report.counts["waived"] else ())
+
+
+def _accepted(report: Report) -> list[str]:
+    """Name what does not hold the run back although it failed."""
+    waived = [f"waived: {one.id}: {one.waiver}" for one in report.invariants if one.status == "waived"]
+    return waived + [f"known: {one.id} {one.status}: {one.title}" for one in report.invariants if one.known]
 
 
 def _advisory(report: Report, level: Level) -> list[str]:
     return [
         f"advisory: {result.id} {result.status}: {result.title}"
         for result in report.invariants
-        if _failing(result) and not result.gates(level)
+        if _failing(result) and not result.gates(level) and not result.known
     ]
 
 
@@ -81,6 +97,17 @@ def _mend(result: InvariantReport, asked: str) -> str:
 
 def _failing(result: InvariantReport) -> bool:
     return result.status in {"violated", "inconclusive"}
+
+
+def _coverage(report: Report) -> list[str]:
+    """Say of each file how much of it was reached, and what of it no workload reached."""
+    if not report.coverage:
+        return []
+    lines = [f"coverage: {coverage_of(report.coverage.values()):.1f} % of lines and branches"]
+    for name, one in sorted(report.coverage.items()):
+        missing = f": no workload reached {', '.join(one.missing)}" if one.missing else ""
+        lines.append(f"  {name} {one.percent:g} %{missing}")
+    return lines
 
 
 def _verdict(report: Report) -> list[str]:

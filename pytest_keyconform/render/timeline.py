@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.execution import Moment
+from pytest_keyconform.render.telling import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,7 +35,7 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
     if result.reason is not None:
         lines += textwrap.wrap(result.reason, width, initial_indent="  ", subsequent_indent="  ")
     if result.counterexample is None:
-        return "\n".join([*lines, f"  {_ran(result)}"])
+        return "\n".join(map(visible, [*lines, f"  {_ran(result)}"]))
     found = result.counterexample
     lines.append(f"  {_sizes(found, result.seconds)}")
     for operation in found.operations[:1]:
@@ -46,11 +47,11 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
     if found.note is not None:
         lines += textwrap.wrap(f"note: {found.note}", width, initial_indent="  ", subsequent_indent=" " * 8)
     lines.append("")
-    lines += _table(rows_of(_moments(found)), word=WORDS.get(found.engine, "task"), width=width)
+    lines += _table(rows_of(moments_of(found)), word=WORDS.get(found.engine, "task"), width=width)
     lines.append("")
     for label, text in (("observed", found.observed), ("expected", found.expected)):
         lines += textwrap.wrap(f"{label}: {text}", width, initial_indent="  ", subsequent_indent=" " * 12)
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def replay_command(asked: str, token: str) -> str:
@@ -82,7 +83,7 @@ def _opening(call: str) -> bool:
     return call.startswith("open(")
 
 
-def _moments(found: CounterexampleReport) -> tuple[Moment, ...]:
+def moments_of(found: CounterexampleReport) -> tuple[Moment, ...]:
     """Answer what each client did; from the operations alone where the execution was not traced."""
     if found.timeline:
         return found.timeline

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pytest_keyconform.errors import BaselineError
+from pytest_keyconform.report import Report
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -50,6 +57,7 @@ class CounterexampleModel(_Strict):
     snippet: str | None
     engine: Engine
     note: str | None
+    where: str = ""
 
 
 class InvariantModel(_Strict):
@@ -61,6 +69,7 @@ class InvariantModel(_Strict):
     level: Literal["must", "should"]
     status: Literal["conforms", "violated", "inconclusive", "not-applicable", "waived"]
     known: bool
+    pinned: bool = False
     audits: list[str]
     engines: list[Engine]
     executions: Count
@@ -68,6 +77,7 @@ class InvariantModel(_Strict):
     seconds: Seconds
     lacking: list[str]
     reason: str | None
+    cut_short: bool = False
     waiver: str | None
     signature: str | None
     counterexample: CounterexampleModel | None
@@ -93,6 +103,17 @@ class RunModel(_Strict):
     plugin: str
 
 
+class CoverageModel(_Strict):
+    """What the run reached of one file; ``missing`` are lines, and lines with the ways that were taken from them."""
+
+    lines: Count
+    reached: Count
+    branches: Count
+    taken: Count
+    percent: Annotated[float, Field(ge=0, le=100)]
+    missing: list[str]
+
+
 class ReportModel(_Strict):
     """The report of one target, schema 1."""
 
@@ -107,8 +128,28 @@ class ReportModel(_Strict):
     operations: list[str]
     invariants: list[InvariantModel]
     error: str | None
-    coverage: dict[str, float] | None
+    coverage: dict[str, CoverageModel] | None
     run: RunModel
+
+
+def read(path: Path, *, called: str) -> Report:
+    """Read a report that was written earlier; ``called`` is what a message calls it. Raises `BaselineError`."""
+    wanted = f"{called}: expected a JSON report of this plugin, found {path}"
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        ReportModel.model_validate(plain)
+    except OSError as error:
+        message = f"{wanted} ({error.strerror}); write one with --keyconform-report=json:PATH"
+        raise BaselineError(message) from error
+    except UnicodeDecodeError:
+        raise BaselineError(f"{wanted} (it is not UTF-8)") from None
+    except json.JSONDecodeError as error:
+        raise BaselineError(f"{path}:{error.lineno}: {wanted} ({error.msg})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BaselineError(f"{wanted} ({place}: {first['msg']}); write it again with this version") from None
+    return Report.from_json(plain)
 
 
 def json_schema() -> dict[str, Any]:

@@ -9,20 +9,27 @@ import secrets
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from pytest_keyconform.errors import ReportError, SettingError
+from pytest_keyconform.errors import SettingError
+from pytest_keyconform.spec import report_setting
+from pytest_keyconform.spec.report_setting import ReportSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-FORMATS = ("json",)
+WAIVERS = "keyconform-waivers.toml"  # read by itself, beside pyproject.toml
+Kind: TypeAlias = Literal["in-process", "shared-store", "service"]
 NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
-NAMES = ("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time")
+NAMES = (
+    *("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time"),
+    *("waivers", "baseline", "require", "spec", "cov", "cov_fail_under"),
+)
+PATHS = ("waivers", "baseline")
 
 EXPECTED = {
     "only": "true or false",
@@ -33,6 +40,12 @@ EXPECTED = {
     "replay": "a token such as a violation shows it",
     "timeout": "a number of seconds above 0",
     "max_time": "a number of seconds above 0",
+    "waivers": "the path of a file",
+    "baseline": "the path of a JSON report",
+    "require": "in-process, shared-store or service",
+    "cov": "the dotted name of a package, such as app.keys",
+    "cov_fail_under": "percent, from 0 to 100",
+    "spec": "a version of the catalogue, such as 1.0",
 }
 
 
@@ -49,17 +62,6 @@ class TargetSetting(_Strict):
     asked: str
 
 
-class ReportSetting(_Strict):
-    """Where to write a report: a format, and a path in which ``{target}`` stands for the target's name."""
-
-    format: Literal["json"]
-    path: Path
-
-    def path_for(self, name: str) -> Path:
-        """Answer the path of one target's report."""
-        return Path(str(self.path).replace("{target}", re.sub(r"[^\w.-]+", "_", name)))
-
-
 class Settings(_Strict):
     """What was asked for; ``seed`` is drawn already where it was ``random``, ``search`` holds where modules are."""
 
@@ -73,12 +75,23 @@ class Settings(_Strict):
     replay: str | None = None
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
     max_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    waivers: Path | None = None
+    baseline: Path | None = None
+    require: Kind | None = None
+    spec: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")] | None = None
+    cov: tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...] = ()
+    cov_fail_under: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 70.0
     search: tuple[Path, ...] = ()
 
     @field_validator("seed", mode="before")
     @classmethod
     def _seed(cls, value: object) -> object:
         return secrets.randbelow(2**32) if value == "random" else value
+
+    @field_validator("cov", mode="before")
+    @classmethod
+    def _cov(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("select", mode="before")
     @classmethod
@@ -117,16 +130,25 @@ def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[P
                 found.setdefault(name, (value, source))
     values: dict[str, Any] = {name: value for name, (value, _) in found.items()}
     values["targets"] = _targets(_listed(values.pop("target", ())), table)
-    if "report" in found:
-        reports, source = found["report"]
-        values.pop("report")
-        values["reports"] = [_report(text, source) for text in _listed(reports)]
+    values["reports"] = _reports(*found["report"]) if values.pop("report", None) else ()
+    values |= _placed(found)
     try:
         settings = Settings(**values, search=search)
     except ValidationError as error:
         raise _refused(error, found) from None
-    _check_reports(settings)
+    report_setting.check(settings.reports, [target.name for target in settings.targets])
     return settings
+
+
+def _reports(asked: Any, source: Source) -> list[ReportSetting]:  # noqa: ANN401  # raw values are anything
+    called = source.called("report")
+    return [report_setting.read(text, called=called, folder=source.folder) for text in _listed(asked)]
+
+
+def _placed(found: Mapping[str, tuple[Any, Source]]) -> dict[str, Path]:
+    """Answer the paths, from the folders they begin in."""
+    places = {name: found[name] for name in PATHS if name in found}
+    return {name: source.folder / value for name, (value, source) in places.items() if isinstance(value, str)}
 
 
 def _refused(error: ValidationError, found: Mapping[str, tuple[Any, Source]]) -> SettingError:
@@ -171,42 +193,6 @@ def _target(text: str, table: Mapping[str, Any]) -> TargetSetting:
         ) from None
 
 
-def _report(text: str, source: Source) -> ReportSetting:
-    form, colon, path = text.partition(":")
-    if form not in FORMATS or not colon or not path:
-        raise SettingError(
-            f"{source.called('report')}: expected FORMAT:PATH with one of the formats {', '.join(FORMATS)}, "
-            f"such as json:report.json, found {text!r}"
-        )
-    return ReportSetting(format="json", path=source.folder / path)
-
-
-def _check_reports(settings: Settings) -> None:
-    """Refuse, before anything is judged, a report that could not be written afterwards."""
-    for report in settings.reports:
-        if len(settings.targets) > 1 and "{target}" not in str(report.path):
-            raise ReportError(
-                f"--keyconform-report: {len(settings.targets)} targets would be written to {report.path}; "
-                "put {target} into its name, as in json:report-{target}.json"
-            )
-        for target in settings.targets:
-            _try_to_write(report.path_for(target.name))
-
-
-def _try_to_write(path: Path) -> None:
-    existed = path.exists()
-    try:
-        with path.open("a", encoding="utf-8"):
-            pass
-        if not existed:
-            path.unlink()
-    except OSError as error:
-        raise ReportError(
-            f"--keyconform-report: expected a path that can be written, found {path} ({error.strerror}); "
-            "make its folder, or name another path"
-        ) from error
-
-
 def files(root: Path) -> tuple[list[Source], dict[str, Any]]:
     """Read `keyconform.toml` and `[tool.keyconform]` of this folder: settings, and targets by name."""
     sources: list[Source] = []
@@ -223,6 +209,8 @@ def files(root: Path) -> tuple[list[Source], dict[str, Any]]:
         if unknown is not None:
             raise SettingError(f"{path}: unknown key {unknown!r}{nearest(unknown, NAMES)}")
         sources.append(Source(values=content, naming=f"{path}: {{name}}", folder=root))
+    if (root / WAIVERS).is_file():
+        sources.append(Source(values={"waivers": WAIVERS}, naming=f"{root / WAIVERS}", folder=root))
     return sources, table
 
 
@@ -257,6 +245,18 @@ def check_select(select: Iterable[str], ids: Iterable[str]) -> None:
                 f"--keyconform-select: expected ids or families of the catalogue, found {name!r}"
                 f"{nearest(name, sorted(known))}; `keyconform list` shows them all"
             )
+
+
+def versions(text: str) -> tuple[int, ...]:
+    """Answer a version as numbers, which can be compared."""
+    return tuple(int(part) for part in text.split("."))
+
+
+def check_spec(spec: str, known: Iterable[str], *, called: str) -> None:
+    """Refuse a version of the catalogue that there never was."""
+    every = sorted({*known}, key=versions)
+    if spec not in every:
+        raise SettingError(f"{called}: expected a version of the catalogue ({', '.join(every)}), found {spec!r}")
 
 
 def family_of(id: str) -> str:  # noqa: A002  # the word of the catalogue

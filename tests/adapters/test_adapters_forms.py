@@ -262,3 +262,18 @@ def test_a_signature_is_read_once_for_a_function():
     assert all(isinstance(one, Bound) for one in forms)
     assert forms[0].fitted is forms[1].fitted
     assert [one.call({}) for one in forms] == [first, second]
+
+
+def test_a_form_knows_where_it_is_defined():
+    """A form names the file and line of its definition, below whatever is wrapped around it."""
+
+    def plain(model_name=None):
+        return ""
+
+    @functools.wraps(plain)
+    def wrapped(*arguments, **named):
+        return plain(*arguments, **named)
+
+    line = plain.__code__.co_firstlineno
+    for method in (plain, wrapped):
+        assert bound(method, "get_key").form.where.endswith(f"test_adapters_forms.py:{line}")

@@ -202,5 +202,8 @@ def test_an_interrupt_leaves_a_report(stub):
     """After Ctrl-C the report holds what was judged, and is partial."""
     result = stub("--keyconform=interrupts", "--keyconform-only", "--keyconform-report=json:r.json", child=True)
     assert result.ret == 2
+    result.stdout.fnmatch_lines(
+        ["ERROR: interrupted: interrupts: 3 of 4 invariants were not judged: ACQ02, FMT05, QUO01"]
+    )
     report = json.loads((stub.path / "r.json").read_text(encoding="utf-8"))
     assert ([one["id"] for one in report["invariants"]], report["verdict"]) == (["ACQ01"], "partial")

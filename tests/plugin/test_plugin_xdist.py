@@ -61,3 +61,16 @@ def test_a_random_seed_is_drawn_once(stub):
 def test_nothing_applies_under_xdist(stub):
     """A parallel run that judged nothing exits 4 as well."""
     assert stub("--keyconform=empty", "--keyconform-only", "-n", "2", child=True).ret == 4
+
+
+def test_a_worker_that_is_killed(stub):
+    """A worker that is killed leaves its invariant inconclusive, which no waiver covers, and the report complete."""
+    flags = ("-n", "2", "--keyconform-report=json:r.json", "--keyconform-report=junit:r.xml")
+    result = stub("--keyconform=fells", "--keyconform-only", *flags, child=True)
+    assert result.ret == 1
+    report = json.loads((stub.path / "r.json").read_text(encoding="utf-8"))
+    found = {one["id"]: (one["status"], one["cut_short"]) for one in report["invariants"]}
+    assert found.pop("ACQ02") == ("inconclusive", True)
+    assert found == dict.fromkeys(("ACQ01", "FMT05", "QUO01"), ("conforms", False))
+    assert report["verdict"] == "inconclusive"
+    assert (stub.path / "r.xml").is_file()

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_keyconform.engine.measuring import gauge
 from pytest_keyconform.errors import KeyconformError
 
 if TYPE_CHECKING:
@@ -96,7 +97,16 @@ class Zygote:
         theirs.close()
         weakref.finalize(self, _end, process, ours)
         declared = self._target.policies.model_dump(exclude_unset=True)
-        told = {"text": self._target.text, "path": sys.path, "folder": str(Path.cwd()), "policies": declared}
+        told: dict[str, object] = {
+            "text": self._target.text,
+            "path": sys.path,
+            "folder": str(Path.cwd()),
+            "policies": declared,
+            "measured": None,
+        }
+        measuring = gauge()
+        if measuring is not None and measuring.folder is not None:
+            told["measured"] = (measuring.packages, measuring.folder)
         text = pickle.dumps(told)
         ours.settimeout(STARTING)
         try:

@@ -86,9 +86,12 @@ class _Order:
 
 
 class Worker:
-    """Serves one connection until it ends; then the process ends."""
+    """Serves one connection until it ends; then the process ends. ``leave`` is called before each answer."""
 
-    def __init__(self, connection: Connection, target: Target, clock: MovingClock) -> None:
+    def __init__(
+        self, connection: Connection, target: Target, clock: MovingClock, leave: Callable[[], None] = lambda: None
+    ) -> None:
+        self._leave = leave
         self._connection = connection
         self._target = target
         self._clock = clock
@@ -112,7 +115,10 @@ class Worker:
                 asked: Do = self._connection.recv()
                 while real_monotonic() < asked.start:  # asleep it would be late
                     pass
-                self._connection.send([self._done(begin, step, asked) for step in asked.steps])
+                answers = [self._done(begin, step, asked) for step in asked.steps]
+                self._touches.dies_at = self._touches.chance = None  # what we leave is no touch of the storage
+                self._leave()
+                self._connection.send(answers)
 
     def _done(self, begin: Begin, step: Step, asked: Do) -> Operation:
         if self._recorder is None:

@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_keyconform.engine.measuring import RESUMED, Stepping, gauge
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import CodeType, FrameType
@@ -68,7 +70,11 @@ class SettraceTracer:
     def _called(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ANN401, ARG002 - settrace's own
         if not self._scope.traces(frame.f_code.co_filename):
             return None
-        frame.f_trace_lines = False
+        measuring = gauge()
+        frame.f_trace_lines = measuring is not None
+        stepping = (
+            None if measuring is None else Stepping(measuring, frame.f_code, frame.f_lineno, begins=_begins(frame))
+        )
         frame.f_trace_opcodes = True
         visible, point, hides = self._scope.visible(frame.f_code), self._point, self._scope.hides
 
@@ -77,9 +83,16 @@ class SettraceTracer:
                 held = visible.get(frame.f_lasti)
                 if held is not None and not (held and hides(frame, held)):
                     point()
+            elif stepping is not None:
+                stepping.line(frame.f_lineno) if event == "line" else stepping.back()
             return step
 
         return step
+
+
+def _begins(frame: FrameType) -> bool:
+    """Tell whether a frame is called; else it goes on where it gave its turn away."""
+    return frame.f_lasti <= 0 or not frame.f_code.co_flags & RESUMED
 
 
 class MonitoringTracer:
