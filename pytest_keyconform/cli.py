@@ -55,7 +55,7 @@ def _parser() -> Parser:
     )
     check.add_argument("target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name")
     for flag, metavar, text in CHECK_FLAGS:
-        check.add_argument(flag, metavar=metavar, help=text, action="append" if flag == "--report" else "store")
+        check.add_argument(flag, metavar=metavar, help=text, action="append" if flag in REPEATABLE else "store")
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
@@ -64,7 +64,7 @@ def _parser() -> Parser:
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
     explain.set_defaults(run=_explain)
     schema = commands.add_parser("schema", help="show a JSON Schema")
-    schema.add_argument("name", choices=["report"], help="of what")
+    schema.add_argument("name", choices=["report", "scenario"], help="of what")
     schema.set_defaults(run=_schema)
     return parser
 
@@ -78,7 +78,10 @@ CHECK_FLAGS = (
     ("--replay", "TOKEN", "run one counterexample again, alone"),
     ("--timeout", "S", "seconds after which one invariant is given up (default: 60)"),
     ("--max-time", "S", "seconds after which no further invariant is begun"),
+    ("--scenarios", "PATH", "run scenario files too: a file, a folder, or builtin; may be repeated"),
+    ("--save-failures", "DIR", "save the programs that break invariants as scenario files"),
 )
+REPEATABLE = ("--report", "--scenarios")
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -195,10 +198,11 @@ def _explain(asked: argparse.Namespace) -> int:
     return CONFORMS
 
 
-def _schema(_asked: argparse.Namespace) -> int:
-    from pytest_keyconform.spec.report_schema import json_schema
+def _schema(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.spec import report_schema, scenario
 
-    print(json.dumps(json_schema(), indent=2, sort_keys=True))
+    written = {"report": report_schema.json_schema, "scenario": scenario.json_schema}[asked.name]
+    print(json.dumps(written(), indent=2, sort_keys=True))
     return CONFORMS
 
 

@@ -7,6 +7,7 @@
     │   ├── TargetError         the target cannot be found, imported or opened
     │   ├── AdapterError        an Adapter subclass is misspelt
     │   ├── SettingError        a flag, ini key or environment variable
+    │   ├── ScenarioError       a scenario file that cannot be read or run
     │   ├── TokenError          a replay token that cannot be read or used
     │   └── ReportError         a report that cannot be written
     └── Unsupported             raised by an adapter: this operation, or this form of it, is not claimed
@@ -33,6 +34,10 @@ class AdapterError(UsageError):
 
 class SettingError(UsageError):
     """A flag, an ini key or an environment variable has a value that cannot be used."""
+
+
+class ScenarioError(UsageError):
+    """A scenario file cannot be read or run: says the file and the line, what was expected, and what was found."""
 
 
 class TokenError(UsageError):

@@ -31,8 +31,10 @@ OPTIONS = (
     ("replay", "string", "TOKEN", "run one counterexample again, alone, as a violation shows it"),
     ("timeout", "float", "S", "seconds after which one invariant is given up (default: 60)"),
     ("max_time", "float", "S", "seconds after which no further invariant is begun"),
+    ("scenarios", "linelist", "PATH", "run scenario files too: a file, a folder, or builtin; may be repeated"),
+    ("save_failures", "string", "DIR", "save the programs that break invariants as scenario files"),
 )
-REPEATABLE = ("report",)
+REPEATABLE = ("report", "scenarios")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -19,7 +19,7 @@ from pytest_keyconform import gate
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import ReportError, TokenError, UsageError
-from pytest_keyconform.report import InvariantReport, Report, Run, counts_of
+from pytest_keyconform.report import SCENARIO, InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec.settings import check_select, nearest
 from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
@@ -145,7 +145,12 @@ class Judging:
     """All targets of one run, by name; ``apart`` as in `TargetRun`."""
 
     def __init__(self, settings: Settings, extra: Sequence[type[Invariant]] = (), *, apart: bool = True) -> None:
-        check_select(settings.select, [one.id for one in (*CATALOGUE, *extra)])
+        known = (*CATALOGUE, *extra)
+        check_select(settings.select, [*(one.id for one in known), *([SCENARIO.upper()] if settings.scenarios else [])])
+        if settings.scenarios:
+            from pytest_keyconform.conformance.scenarios import rules
+
+            extra = (*extra, *rules(settings.scenarios, known))
         self.settings = settings
         self.targets = {target.name: TargetRun(settings, target, extra, apart=apart) for target in settings.targets}
 

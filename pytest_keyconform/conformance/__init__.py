@@ -20,7 +20,7 @@ from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
 from pytest_keyconform.errors import TokenError
 from pytest_keyconform.machines import programs
-from pytest_keyconform.report import CounterexampleReport, InvariantReport, Report, Status, counts_of, verdict_of
+from pytest_keyconform.report import SCENARIO, CounterexampleReport, InvariantReport, Report, Status, counts_of, verdict_of
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, NotApplicable, Verdict, Violates
 
@@ -70,8 +70,8 @@ class Conformance:
         self.timed_out = 0  # invariants that ran into the time-out so far
 
     def invariants(self) -> tuple[type[Invariant], ...]:
-        """Answer the selected invariants, in the order of the catalogue."""
-        wanted = self._settings.select
+        """Answer the selected invariants, in the order of the catalogue; then the scenarios, which are asked for."""
+        wanted = {*self._settings.select, *([SCENARIO.upper()] if self._settings.select else [])}
         return tuple(kind for kind in self._catalogue if not wanted or kind.id in wanted or kind.family() in wanted)
 
     def start(self) -> None:

@@ -22,7 +22,7 @@ FORMATS = ("json",)
 NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
-NAMES = ("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time")
+NAMES = ("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time", "scenarios", "save_failures")
 
 EXPECTED = {
     "only": "true or false",
@@ -33,6 +33,7 @@ EXPECTED = {
     "replay": "a token such as a violation shows it",
     "timeout": "a number of seconds above 0",
     "max_time": "a number of seconds above 0",
+    "save_failures": "a folder",
 }
 
 
@@ -73,6 +74,8 @@ class Settings(_Strict):
     replay: str | None = None
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
     max_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    scenarios: tuple[str, ...] = ()
+    save_failures: Path | None = None
     search: tuple[Path, ...] = ()
 
     @field_validator("seed", mode="before")
@@ -121,6 +124,11 @@ def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[P
         reports, source = found["report"]
         values.pop("report")
         values["reports"] = [_report(text, source) for text in _listed(reports)]
+    if "scenarios" in found:
+        paths, source = found["scenarios"]
+        values["scenarios"] = [_path(text, source) for text in _listed(paths)]
+    if "save_failures" in found:
+        values["save_failures"] = _folder(*found["save_failures"])
     try:
         settings = Settings(**values, search=search)
     except ValidationError as error:
@@ -179,6 +187,23 @@ def _report(text: str, source: Source) -> ReportSetting:
             f"such as json:report.json, found {text!r}"
         )
     return ReportSetting(format="json", path=source.folder / path)
+
+
+def _path(text: str, source: Source) -> str:
+    """Answer a path of scenarios from where it was said; `builtin` is a name, not a path."""
+    return text if text.partition("/")[0] == "builtin" else str(source.folder / text)
+
+
+def _folder(text: object, source: Source) -> Path:
+    """Answer a folder that is there, made where it was not."""
+    path = source.folder / str(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"{source.called('save_failures')}: expected a folder to save to, found {path} ({error.strerror})"
+        ) from None
+    return path
 
 
 def _check_reports(settings: Settings) -> None:
