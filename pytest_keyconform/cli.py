@@ -112,7 +112,7 @@ def _judge(run: TargetRun) -> None:
         result = run.results[invariant.id] = run.judge(invariant)
         shown = result.gates(run.settings.level) or run.settings.replay is not None
         if shown and result.status in {"violated", "inconclusive"}:
-            print(timeline.page(result, asked=run.target.asked), end="\n\n")
+            print(timeline.page(result, asked=run.target.asked, scenarios=run.settings.scenarios), end="\n\n")
 
 
 def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
@@ -121,7 +121,10 @@ def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
     for name, report in reports.items():
         wanted = judging.settings
         asked = judging.targets[name].target.asked
-        print(terminal.render(report, level=wanted.level, asked=asked, replay=wanted.replay))
+        told = terminal.render(
+            report, level=wanted.level, asked=asked, replay=wanted.replay, scenarios=wanted.scenarios
+        )
+        print(told)
 
 
 def _status(judging: Judging, reports: Iterable[Report]) -> int:

@@ -105,6 +105,7 @@ class Workload:
     ``apart``: each client has an instance of its own over one storage, opened at its begin and closed at its end; the
     setup has one that is closed before them, the finale one that is opened after them.
     ``overheard``: what the backend logs, prints, raises and shows of itself is searched for keys.
+    ``whole``: its steps belong together, so that none is left out of a counterexample.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Workload:
     finale: tuple[Step, ...] = ()
     apart: bool = False
     overheard: bool = False
+    whole: bool = False
 
     def steps(self) -> Iterator[tuple[Phase, int, Step]]:
         """Yield each step with its phase and its client."""

@@ -11,6 +11,8 @@ from pytest_keyconform.adapters.resolve import resolve
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance.investigate import BUDGETS, Examiner
 from pytest_keyconform.conformance.replaying import replayed
+from pytest_keyconform.conformance.scenarios.rule import ScenarioRule
+from pytest_keyconform.conformance.scenarios.saving import save
 from pytest_keyconform.conformance.tokens import read as read_token
 from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.clock import VirtualClock, real_perf_counter
@@ -95,7 +97,11 @@ class Conformance:
         if kind.general and self._programs is None and self._backend is not None:
             self._programs = self._drawn(self._backend.claims)  # not to be interrupted: it runs nothing of the backend
         verdict = self._bounded(lambda: self._examiner().verdict(kind))
-        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+        result = told(kind, verdict, seconds=round(real_perf_counter() - started, 3))
+        folder = self._settings.save_failures
+        if folder is not None and isinstance(verdict, Violates) and not issubclass(kind, ScenarioRule):
+            save(folder, self.name, result, verdict.counterexample.execution.workload)
+        return result
 
     def replay(self, text: str) -> InvariantReport:
         """Run the one execution that a token leads to; raises `TokenError` where it leads to none."""

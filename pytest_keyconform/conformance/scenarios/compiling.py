@@ -90,6 +90,7 @@ def compiled(scenario: written.Scenario, *, at: int = 0) -> Compiled:
         finale=tuple(finale),
         apart=scenario.given.apart or (len(clients) == 1 and not setup),
         overheard=any(one.kind == "log_free_of_keys" for one in scenario.then),
+        whole=any(one.kind != "keeps" for one in scenario.then),  # what is expected is so after all of the steps
     )
     return Compiled(
         workload,

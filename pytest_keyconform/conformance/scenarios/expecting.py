@@ -69,11 +69,16 @@ def broken(expectation: Expectation, number: int, seen: Seen) -> Iterator[Violat
 
 def _violation(kind: str, operation: Operation, expected: str) -> Violation:
     return Violation(
-        observed=f"{operation.bind or operation.name} = {operation.invocation} {answer(operation)}",
+        observed=f"{_told_name(operation)}{operation.invocation} {answer(operation)}",
         expected=expected,
         signature=f"{kind}: {operation.name}",
         operation=operation,
     )
+
+
+def _told_name(operation: Operation) -> str:
+    bind = operation.bind
+    return f"{bind} = " if bind and not bind.startswith("then-") else ""
 
 
 def is_value(operation: Operation, wanted: object, seen: Seen) -> bool:
