@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_keyconform.fixtures import Opening
+    from pytest_keyconform.report import InvariantReport
     from pytest_keyconform.spec.pool import Pool
 
 # name, type of the ini key, metavar, help
@@ -100,6 +101,14 @@ def key_manager(request: pytest.FixtureRequest) -> Callable[..., Opening]:
     from pytest_keyconform.fixtures import opener
 
     return opener(request.config)
+
+
+@pytest.fixture
+def scenario(request: pytest.FixtureRequest) -> Callable[..., InvariantReport]:
+    """Run a scenario file against the target: a path, from the test's folder on, or the name of one that is shipped."""
+    from pytest_keyconform.staging import stage
+
+    return stage(request)
 
 
 def _has_target(config: pytest.Config) -> bool:
