@@ -80,12 +80,14 @@ class Step:
     the argument ``kill`` is killed as it touches the store for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
-    not have its operation or does not claim its arguments; otherwise the whole workload is not applicable.
+    not have its operation or does not claim its arguments; otherwise the whole workload is not applicable. ``exact``
+    tells that tokens and delays matter, which else are left out where they are not taken.
     """
 
     invocation: Invocation
     bind: str | None = None
     optional: bool = False
+    exact: bool = False
 
     @property
     def name(self) -> str:

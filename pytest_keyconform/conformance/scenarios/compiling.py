@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAME = "scenario"
 FIRST = 4  # awaits at which a call is cancelled where the scenario names none
 MODELLED = ("acquire", "random_key", "record", "fail", "usage")  # about the default model where none is named
+EXACT = frozenset({"tokens", "retry_after"})  # what changes the meaning of a story where it is not heard
 SAYING = ("bad", "mutate", "form", "positional")
 RENAMED = {("record", "key"): "lease", ("fail", "key"): "lease", ("release", "key"): "lease"}
 
@@ -181,6 +182,7 @@ def _operation(making: _Compiling, step: Written, **special: object) -> Step:
         invocation=Invocation(step.kind, (*arguments.items(), *special.items())),
         bind=bind,
         optional=getattr(body, "optional", False) or step.kind == "release",
+        exact=not EXACT.isdisjoint(body.model_fields_set),
     )
 
 

@@ -164,7 +164,7 @@ class Scenario(Strict):
     title: Annotated[str, Field(min_length=1, description="The promise, in one line.")]
     why: str = Field(default="", description="What happened where it was not kept.")
     covers: tuple[Id, ...] = Field(default=(), description="Invariants of the catalogue that this is a story of.")
-    audits: tuple[Annotated[str, Field(pattern=r"^\d{3}-[A-Z]?\w+$")], ...] = ()
+    audits: tuple[Annotated[str, Field(pattern=r"^\d{3}-[A-Z]?[\w.]+$")], ...] = ()
     level: Literal["must", "should"] = "must"
     given: Given = Given()
     when: Annotated[tuple[Step, ...], Field(min_length=1)]
