@@ -66,12 +66,11 @@ def _parser() -> Parser:
     explain.set_defaults(run=_explain)
     add(commands)
     schema = commands.add_parser("schema", help="show a JSON Schema")
-    schema.add_argument("name", choices=["report"], help="of what")
+    schema.add_argument("name", choices=["report", "scenario"], help="of what")
     schema.set_defaults(run=_schema)
     return parser
 
 
-REPEATABLE = ("--report", "--cov")
 CHECK_FLAGS = (
     ("--profile", "PROFILE", "the budget: smoke, ci or deep (default: ci)"),
     ("--select", "IDS", "judge only these ids or families, such as ACQ,FMT01"),
@@ -87,7 +86,10 @@ CHECK_FLAGS = (
     ("--cov", "PACKAGE", "measure which lines and branches of it the invariants reach; may be repeated"),
     ("--cov-fail-under", "PERCENT", "fail below this coverage (default: 70)"),
     ("--waivers", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
+    ("--scenarios", "PATH", "run scenario files too: a file, a folder, or builtin; may be repeated"),
+    ("--save-failures", "DIR", "save the programs that break invariants as scenario files"),
 )
+REPEATABLE = ("--report", "--cov", "--scenarios")
 
 
 def _check(asked: argparse.Namespace) -> int:
@@ -121,7 +123,7 @@ def _judge(run: TargetRun) -> None:
         result = run.results[invariant.id] = run.judge(invariant)
         shown = result.gates(run.settings.level) or run.settings.replay is not None
         if shown and result.status in {"violated", "inconclusive"}:
-            print(timeline.page(result, asked=run.target.asked), end="\n\n")
+            print(timeline.page(result, asked=run.target.asked, scenarios=run.settings.scenarios), end="\n\n")
 
 
 def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
@@ -130,7 +132,10 @@ def _sum_up(judging: Judging, reports: dict[str, Report]) -> None:
     for name, report in reports.items():
         wanted = judging.settings
         asked = judging.targets[name].target.asked
-        print(terminal.render(report, level=wanted.level, asked=asked, replay=wanted.replay))
+        told = terminal.render(
+            report, level=wanted.level, asked=asked, replay=wanted.replay, scenarios=wanted.scenarios
+        )
+        print(told)
 
 
 def _status(judging: Judging, reports: Iterable[Report]) -> int:
@@ -206,10 +211,11 @@ def _explain(asked: argparse.Namespace) -> int:
     return CONFORMS
 
 
-def _schema(_asked: argparse.Namespace) -> int:
-    from pytest_keyconform.spec.report_schema import json_schema
+def _schema(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.spec import report_schema, scenario
 
-    print(json.dumps(json_schema(), indent=2, sort_keys=True))
+    written = {"report": report_schema.json_schema, "scenario": scenario.json_schema}[asked.name]
+    print(json.dumps(written(), indent=2, sort_keys=True))
     return CONFORMS
 
 

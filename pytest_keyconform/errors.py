@@ -9,6 +9,7 @@
     │   ├── SettingError        a flag, ini key or environment variable
     │   ├── WaiverError         a file of waivers that cannot be read, or a waiver that cannot stand
     │   ├── BaselineError       an earlier report that cannot be read
+    │   ├── ScenarioError       a scenario file that cannot be read or run
     │   ├── TokenError          a replay token that cannot be read or used
     │   └── ReportError         a report that cannot be written
     └── Unsupported             raised by an adapter: this operation, or this form of it, is not claimed
@@ -43,6 +44,10 @@ class WaiverError(UsageError):
 
 class BaselineError(UsageError):
     """An earlier report cannot be read, or does not belong with the others."""
+
+
+class ScenarioError(UsageError):
+    """A scenario file cannot be read or run: says the file and the line, what was expected, and what was found."""
 
 
 class TokenError(UsageError):

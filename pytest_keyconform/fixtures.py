@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_keyconform.adapters.resolve import Opened, Target
-    from pytest_keyconform.spec.settings import Settings
+    from pytest_keyconform.spec.settings import Settings, TargetSetting
 
 
 def make_pool(regular: int = 3, vertex: int = 2, **fields: Any) -> Pool:  # noqa: ANN401  # the fields of a Pool
@@ -79,15 +79,21 @@ def opener(config: pytest.Config) -> Callable[..., Opening]:
     return open_on
 
 
-def _resolved(settings: Settings, name: str | None, resolved: dict[str, Target]) -> Target:
-    """Answer the target of this name, or the only one."""
+def setting_of(settings: Settings, name: str | None, *, asking: str) -> TargetSetting:
+    """Answer the target of this name, or the only one; ``asking`` is the fixture that fails where there is none."""
     named = {setting.name: setting for setting in settings.targets}
     if name is None and len(named) == 1:
         name = next(iter(named))
     if name is None or name not in named:
-        _fail(f"key_manager: expected target= one of {', '.join(named)}, found {name!r}")
+        _fail(f"{asking}: expected target= one of {', '.join(named)}, found {name!r}")
+    return named[name]
+
+
+def _resolved(settings: Settings, name: str | None, resolved: dict[str, Target]) -> Target:
+    """Answer the target of this name, or the only one, resolved."""
+    setting = setting_of(settings, name, asking="key_manager")
+    name = setting.name
     if name not in resolved:
-        setting = named[name]
         try:
             resolved[name] = resolve(setting.target, roots=settings.search, name=name, policies=setting.policies or {})
         except UsageError as error:

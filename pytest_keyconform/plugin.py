@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_keyconform.fixtures import Opening
+    from pytest_keyconform.report import InvariantReport
     from pytest_keyconform.spec.pool import Pool
 
 # name, type of the ini key, metavar, help
@@ -37,8 +38,10 @@ OPTIONS = (
     ("cov", "linelist", "PACKAGE", "measure which lines and branches of it the invariants reach; may be repeated"),
     ("cov_fail_under", "float", "PERCENT", "fail below this coverage (default: 70)"),
     ("waivers", "string", "PATH", "accepted deviations (default: keyconform-waivers.toml beside pyproject.toml)"),
+    ("scenarios", "linelist", "PATH", "run scenario files too: a file, a folder, or builtin; may be repeated"),
+    ("save_failures", "string", "DIR", "save the programs that break invariants as scenario files"),
 )
-REPEATABLE = ("report", "cov")
+REPEATABLE = ("report", "cov", "scenarios")
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -104,6 +107,14 @@ def key_manager(request: pytest.FixtureRequest) -> Callable[..., Opening]:
     from pytest_keyconform.fixtures import opener
 
     return opener(request.config)
+
+
+@pytest.fixture
+def scenario(request: pytest.FixtureRequest) -> Callable[..., InvariantReport]:
+    """Run a scenario file against the target: a path, from the test's folder on, or the name of one that is shipped."""
+    from pytest_keyconform.staging import stage
+
+    return stage(request)
 
 
 def _has_target(config: pytest.Config) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SPEC = "1.0"
+SCENARIO = "scenario"  # what the ids of scenario files begin with: scenario[acquire/two-callers]
 
 Level: TypeAlias = Literal["must", "should"]
 Status: TypeAlias = Literal["conforms", "violated", "inconclusive", "not-applicable", "waived"]

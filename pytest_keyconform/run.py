@@ -25,7 +25,7 @@ from pytest_keyconform.errors import ReportError, TokenError, UsageError
 from pytest_keyconform.policy import policy_of
 from pytest_keyconform.render.telling import Telling
 from pytest_keyconform.render.writing import text_of
-from pytest_keyconform.report import SPEC, Coverage, InvariantReport, Report, Run, counts_of
+from pytest_keyconform.report import SCENARIO, SPEC, Coverage, InvariantReport, Report, Run, counts_of
 from pytest_keyconform.spec.settings import check_select, nearest
 from pytest_keyconform.supervising import SUPPORTED, Fault, Supervised
 
@@ -186,7 +186,12 @@ class Judging:
     """All targets of one run, by name; ``apart`` as in `TargetRun`."""
 
     def __init__(self, settings: Settings, extra: Sequence[type[Invariant]] = (), *, apart: bool = True) -> None:
-        check_select(settings.select, [one.id for one in (*CATALOGUE, *extra)])
+        known = (*CATALOGUE, *extra)
+        check_select(settings.select, [*(one.id for one in known), *([SCENARIO.upper()] if settings.scenarios else [])])
+        if settings.scenarios:
+            from pytest_keyconform.conformance.scenarios import rules
+
+            extra = (*extra, *rules(settings.scenarios, known))
         self.settings = settings
         self.targets = {target.name: TargetRun(settings, target, extra, apart=apart) for target in settings.targets}
 

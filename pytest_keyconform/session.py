@@ -50,8 +50,8 @@ class InvariantItem(pytest.Item):
             raise pytest.skip.Exception(_inapplicable(result))
         if result.status not in {"violated", "inconclusive", "waived"}:
             return
-        page = timeline.page(result, asked=self.target_run.target.asked)
         settings = self.target_run.settings
+        page = timeline.page(result, asked=self.target_run.target.asked, scenarios=settings.scenarios)
         if result.gates(settings.level) or settings.replay is not None:
             raise pytest.fail.Exception(page, pytrace=False)
         raise pytest.xfail.Exception(page, pytrace=False)
@@ -182,7 +182,10 @@ class Judge:
         """Sum up each target; the controller's business alone."""
         for name, report in self.reports.items():
             asked = self.judging.targets[name].target.asked
-            text = terminal.render(report, level=self.settings.level, asked=asked, replay=self.settings.replay)
+            wanted = self.settings
+            text = terminal.render(
+                report, level=wanted.level, asked=asked, replay=wanted.replay, scenarios=wanted.scenarios
+            )
             *lines, verdict = text.splitlines()
             terminalreporter.section(f"keyconform {name}")
             for line in lines:

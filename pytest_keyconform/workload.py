@@ -83,12 +83,14 @@ class Step:
     whole. An operation with the argument ``kill`` is killed as it touches the store for the time of that number from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
-    not have its operation or does not claim its arguments; otherwise the whole workload is not applicable.
+    not have its operation or does not claim its arguments; otherwise the whole workload is not applicable. ``exact``
+    tells that tokens and delays matter, which else are left out where they are not taken.
     """
 
     invocation: Invocation
     bind: str | None = None
     optional: bool = False
+    exact: bool = False
 
     @property
     def name(self) -> str:
@@ -110,6 +112,7 @@ class Workload:
     ``overheard``: what the backend logs, prints, raises and shows of itself is searched for keys, and each call that
     warns is marked.
     ``unopened``: the manager is made and not opened before the first step.
+    ``whole``: its steps belong together, so that none is left out of a counterexample.
     """
 
     name: str
@@ -120,6 +123,7 @@ class Workload:
     apart: bool = False
     overheard: bool = False
     unopened: bool = False
+    whole: bool = False
 
     def steps(self) -> Iterator[tuple[Phase, int, Step]]:
         """Yield each step with its phase and its client."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SPECIAL = frozenset(
     {"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool", "spoil", "through"}
 )
+EXACT = frozenset({"tokens", "retry_after"})
 ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census", "memory", "mend", "spoil_lists"})
 
 
@@ -103,7 +104,7 @@ def _fit_step(step: Step, claims: Claims, given: Given) -> Step | Misfit:
     for name, value in list(arguments.items()):
         if name in SPECIAL or name in form.parameters:
             continue
-        if arguments.get("bad") or not _droppable(name, value, given):
+        if arguments.get("bad") or (step.exact and name in EXACT) or not _droppable(name, value, given):
             return Misfit(step.name, f"{form.name} takes no {name}")
         del arguments[name]
     return replace(step, invocation=Invocation(step.name, tuple(arguments.items())))

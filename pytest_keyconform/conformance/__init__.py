@@ -11,6 +11,8 @@ from pytest_keyconform.adapters.resolve import resolve
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance.investigate import BUDGETS, Examiner
 from pytest_keyconform.conformance.replaying import replayed
+from pytest_keyconform.conformance.scenarios.rule import ScenarioRule
+from pytest_keyconform.conformance.scenarios.saving import save
 from pytest_keyconform.conformance.tokens import read as read_token
 from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.clock import VirtualClock, real_perf_counter
@@ -21,7 +23,15 @@ from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
 from pytest_keyconform.errors import TokenError
 from pytest_keyconform.machines import programs
-from pytest_keyconform.report import CounterexampleReport, InvariantReport, Report, Status, counts_of, verdict_of
+from pytest_keyconform.report import (
+    SCENARIO,
+    CounterexampleReport,
+    InvariantReport,
+    Report,
+    Status,
+    counts_of,
+    verdict_of,
+)
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, NotApplicable, Verdict, Violates
 
@@ -79,8 +89,8 @@ class Conformance:
         self.timed_out = 0  # invariants that ran into the time-out so far
 
     def invariants(self) -> tuple[type[Invariant], ...]:
-        """Answer the selected invariants, in the order of the catalogue."""
-        wanted = self._settings.select
+        """Answer the selected invariants, in the order of the catalogue; then the scenarios, which are asked for."""
+        wanted = {*self._settings.select, *([SCENARIO.upper()] if self._settings.select else [])}
         return tuple(kind for kind in self._catalogue if not wanted or kind.id in wanted or kind.family() in wanted)
 
     def start(self) -> None:
@@ -105,7 +115,11 @@ class Conformance:
             self._programs = self._drawn(self._backend.claims)  # not to be interrupted: it runs nothing of the backend
         with self._measuring():
             verdict = self._bounded(lambda: self._examiner().verdict(kind))
-        return told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
+        result = told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
+        folder = self._settings.save_failures
+        if folder is not None and isinstance(verdict, Violates) and not issubclass(kind, ScenarioRule):
+            save(folder, self.name, result, verdict.counterexample.execution.workload)
+        return result
 
     def replay(self, text: str) -> InvariantReport:
         """Run the one execution that a token leads to; raises `TokenError` where it leads to none."""

@@ -33,7 +33,7 @@ ENGINES = {
 BYTECODE = ("threads",)  # engines whose choice points are places of bytecode
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SHAPE = re.compile(
-    r"(?P<id>[A-Z]+\d+):(?P<engine>[a-z])(?P<version>\d+)(?:@(?P<python>[\d.]+))?:(?P<program>[^/]+)/(?P<dropped>[\d.]+|-)/(?P<schedule>[^/]+)(?:/s(?P<seed>\d+))?"
+    r"(?P<id>[A-Z]+\d+|scenario\[[^:\]]+\]):(?P<engine>[a-z])(?P<version>\d+)(?:@(?P<python>[\d.]+))?:(?P<program>[^/]+)/(?P<dropped>[\d.]+|-)/(?P<schedule>[^/]+)(?:/s(?P<seed>\d+))?"
 )
 
 

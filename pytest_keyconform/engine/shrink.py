@@ -27,7 +27,7 @@ def shrink(runner: Runner, workload: Workload, found: Found, judge: Judge) -> tu
     total = sum(1 for _ in workload.steps())
     most = STEPS if total < LONG else FEWER
     dropped: frozenset[int] = frozenset()
-    spent, size = 0, max(1, total // 2)
+    spent, size = 0, 0 if workload.whole else max(1, total // 2)
     while size:
         at, smaller = 0, False
         while at < total and spent < most:

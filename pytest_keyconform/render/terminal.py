@@ -9,23 +9,32 @@ from pytest_keyconform.render.timeline import plural, replay_command
 from pytest_keyconform.report import coverage_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_keyconform.report import InvariantReport, Level, Report, Status
 
 COLUMNS: tuple[Status, ...] = ("conforms", "violated", "inconclusive", "not-applicable")
 WAIVED: tuple[Status, ...] = ("waived",)  # a column where there is one
 
 
-def render(report: Report, *, level: Level = "must", asked: str | None = None, replay: str | None = None) -> str:
+def render(
+    report: Report,
+    *,
+    level: Level = "must",
+    asked: str | None = None,
+    replay: str | None = None,
+    scenarios: Sequence[str] = (),
+) -> str:
     """Sum up a report.
 
     ``asked`` is what the user named as target, where it differs from its name; ``replay`` is the token of a
-    counterexample that was run again.
+    counterexample that was run again, ``scenarios`` are the paths of the scenario files.
     """
     blocks = [
         _table(report),
         _advisory(report, level),
         _accepted(report),
-        _broken(report, level, asked or report.target),
+        _broken(report, level, asked or report.target, scenarios),
         [] if replay is None else [_replayed(result, replay) for result in report.invariants],
         _coverage(report),
         _verdict(report),
@@ -80,18 +89,18 @@ def _advisory(report: Report, level: Level) -> list[str]:
     ]
 
 
-def _broken(report: Report, level: Level, asked: str) -> list[str]:
+def _broken(report: Report, level: Level, asked: str, scenarios: Sequence[str]) -> list[str]:
     return [
         line
         for result in report.invariants
         if _failing(result) and result.gates(level)
-        for line in (f"{result.id} {result.status}: {result.title}", f"  {_mend(result, asked)}")
+        for line in (f"{result.id} {result.status}: {result.title}", f"  {_mend(result, asked, scenarios)}")
     ]
 
 
-def _mend(result: InvariantReport, asked: str) -> str:
+def _mend(result: InvariantReport, asked: str, scenarios: Sequence[str]) -> str:
     if result.counterexample is not None:
-        return replay_command(asked, result.counterexample.replay)
+        return replay_command(asked, result.counterexample.replay, scenarios)
     return result.reason or "no reason was given"
 
 

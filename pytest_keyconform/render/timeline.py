@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.render.telling import visible
+from pytest_keyconform.report import SCENARIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +32,11 @@ class Row:
     text: str
 
 
-def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
-    """Tell what came of a violated or inconclusive invariant; ``asked`` is what the user named as target."""
+def page(result: InvariantReport, *, asked: str, scenarios: Sequence[str] = (), width: int = WIDTH) -> str:
+    """Tell what came of a violated or inconclusive invariant.
+
+    ``asked`` is what the user named as target, ``scenarios`` the paths of the scenario files.
+    """
     lines = [f"{result.id} {result.status}: {result.title}"]
     if result.reason is not None:
         lines += textwrap.wrap(result.reason, width, initial_indent="  ", subsequent_indent="  ")
@@ -43,7 +49,7 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
             lines += textwrap.wrap(
                 f"pool: {operation.call[5:-1]}", width, initial_indent="  ", subsequent_indent=" " * 8
             )
-    lines.append(f"  replay: {replay_command(asked, found.replay)}")
+    lines.append(f"  replay: {replay_command(asked, found.replay, scenarios)}")
     if found.note is not None:
         lines += textwrap.wrap(f"note: {found.note}", width, initial_indent="  ", subsequent_indent=" " * 8)
     lines.append("")
@@ -54,9 +60,15 @@ def page(result: InvariantReport, *, asked: str, width: int = WIDTH) -> str:
     return "\n".join(map(visible, lines))
 
 
-def replay_command(asked: str, token: str) -> str:
-    """Answer the command that runs one counterexample again, alone."""
-    return shlex.join(["pytest", f"--keyconform={asked}", f"--keyconform-replay={token}"])
+def replay_command(asked: str, token: str, scenarios: Sequence[str] = ()) -> str:
+    """Answer the command that runs one counterexample again, alone; one of a scenario needs its file."""
+    own = [f"--keyconform-scenarios={_near(path)}" for path in scenarios if token.startswith(f"{SCENARIO}[")]
+    return shlex.join(["pytest", f"--keyconform={asked}", *own, f"--keyconform-replay={token}"])
+
+
+def _near(path: str) -> str:
+    """Answer a path as it is written from here, where it is below."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def plural(number: int, noun: str) -> str:

@@ -63,7 +63,7 @@ class CounterexampleModel(_Strict):
 class InvariantModel(_Strict):
     """What came of one invariant."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Z]+[0-9]+$")]
+    id: Annotated[str, Field(pattern=r"^([A-Z]+[0-9]+|scenario\[.+\])$")]
     family: Annotated[str, Field(pattern=r"^[A-Z]+$")]
     title: str
     level: Literal["must", "should"]

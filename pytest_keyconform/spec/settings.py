@@ -27,7 +27,7 @@ NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
 NAMES = (
     *("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time"),
-    *("waivers", "baseline", "require", "spec", "cov", "cov_fail_under"),
+    *("waivers", "baseline", "require", "spec", "cov", "cov_fail_under", "scenarios", "save_failures"),
 )
 PATHS = ("waivers", "baseline")
 
@@ -46,6 +46,7 @@ EXPECTED = {
     "cov": "the dotted name of a package, such as app.keys",
     "cov_fail_under": "percent, from 0 to 100",
     "spec": "a version of the catalogue, such as 1.0",
+    "save_failures": "a folder",
 }
 
 
@@ -81,6 +82,8 @@ class Settings(_Strict):
     spec: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")] | None = None
     cov: tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...] = ()
     cov_fail_under: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 70.0
+    scenarios: tuple[str, ...] = ()
+    save_failures: Path | None = None
     search: tuple[Path, ...] = ()
 
     @field_validator("seed", mode="before")
@@ -132,6 +135,11 @@ def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[P
     values["targets"] = _targets(_listed(values.pop("target", ())), table)
     values["reports"] = _reports(*found["report"]) if values.pop("report", None) else ()
     values |= _placed(found)
+    if "scenarios" in found:
+        paths, source = found["scenarios"]
+        values["scenarios"] = [_path(text, source) for text in _listed(paths)]
+    if "save_failures" in found:
+        values["save_failures"] = _folder(*found["save_failures"])
     try:
         settings = Settings(**values, search=search)
     except ValidationError as error:
@@ -191,6 +199,23 @@ def _target(text: str, table: Mapping[str, Any]) -> TargetSetting:
             f"[tool.keyconform.targets] {target}: {where}: {problem['msg']}; "
             "expected a target string such as 'package.module:factory', or a table of target and policies"
         ) from None
+
+
+def _path(text: str, source: Source) -> str:
+    """Answer a path of scenarios from where it was said; `builtin` is a name, not a path."""
+    return text if text.partition("/")[0] == "builtin" else str(source.folder / text)
+
+
+def _folder(text: object, source: Source) -> Path:
+    """Answer a folder that is there, made where it was not."""
+    path = source.folder / str(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            f"{source.called('save_failures')}: expected a folder to save to, found {path} ({error.strerror})"
+        ) from None
+    return path
 
 
 def files(root: Path) -> tuple[list[Source], dict[str, Any]]:

@@ -1,0 +1,44 @@
+"""What the models of a scenario share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$", description="The name of an answer, given with `as`.")]
+Key = Annotated[
+    str, Field(pattern=r"^[A-Za-z][\w-]*(:\w+)?$", description="A key of `given`, stranger-1, or new-1 (of a reload).")
+]
+PoolName = Literal["regular", "vertex"]
+Scalar = str | int | float | bool | None
+
+
+class Strict(BaseModel):
+    """Frozen, and refuses what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+
+
+def only_one(kind: type[BaseModel], value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - pydantic's
+    """Let a mapping pass that has one name of these; an empty value stands for an empty mapping."""
+    if isinstance(value, BaseModel):
+        return handler(value)
+    names = [field.alias or name for name, field in kind.model_fields.items()]
+    if not isinstance(value, dict) or len(value) != 1:
+        found = ", ".join(map(str, value)) if isinstance(value, dict) and value else repr(value)
+        message = f"expected a mapping with one name such as {names[0]}, found {found}"
+        raise ValueError(message)
+    (name, inside), *_ = value.items()
+    if name not in names:
+        message = f"expected one of {', '.join(names)}, found {name!r}{nearest(str(name), names)}"
+        raise ValueError(message)
+    return handler({name: {} if inside is None else inside})
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """Answer ``; did you mean ...?`` where a name is near enough, else nothing."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
