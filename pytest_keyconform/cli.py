@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import os
 import sys
@@ -59,6 +58,7 @@ def _parser() -> Parser:
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
+    listing.add_argument("--markdown", action="store_true", help="as a page, with all that `explain` says")
     listing.set_defaults(run=_list)
     explain = commands.add_parser("explain", help="say what an invariant promises, and why")
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
@@ -158,12 +158,15 @@ def _is_root(folder: Path) -> bool:
 
 def _list(asked: argparse.Namespace) -> int:
     from pytest_keyconform.catalogue import CATALOGUE
+    from pytest_keyconform.render import catalogue
 
-    if asked.json:
+    if asked.markdown:
+        print(catalogue.page(CATALOGUE), end="")
+    elif asked.json:
         print(json.dumps([_described(invariant) for invariant in CATALOGUE], indent=2, ensure_ascii=False))
     else:
         for invariant in CATALOGUE:
-            print(f"{invariant.id:<7} {invariant.level:<7} {invariant.title()}")
+            print(catalogue.heading(invariant))
     return CONFORMS
 
 
@@ -181,6 +184,7 @@ def _described(invariant: type[Invariant]) -> dict[str, object]:
 
 def _explain(asked: argparse.Namespace) -> int:
     from pytest_keyconform.catalogue import CATALOGUE
+    from pytest_keyconform.render.catalogue import explained
     from pytest_keyconform.spec.settings import nearest
 
     invariants = {invariant.id: invariant for invariant in CATALOGUE}
@@ -190,8 +194,7 @@ def _explain(asked: argparse.Namespace) -> int:
             f"expected the id of an invariant, found {asked.id!r}{nearest(asked.id.upper(), invariants)}; "
             "`keyconform list` shows them all"
         )
-    print(f"{invariant.id} ({invariant.level}, since {invariant.since}, audits {', '.join(invariant.audits)})\n")
-    print(inspect.cleandoc(invariant.__doc__ or ""))
+    print(explained(invariant))
     return CONFORMS
 
 
