@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from pytest_keyconform.machines import KeyManagerMachine
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.spec.pool import Limits, Pool
+    from pytest_keyconform.upstream import Answer
 
 __all__ = [
     "Adapter",
+    "Answer",
     "Broken",
     "Explored",
     "KeyManagerMachine",
@@ -37,6 +39,7 @@ __all__ = [
 
 _HOMES = {
     "Adapter": "adapters.base",
+    "Answer": "upstream",
     "Broken": "exploring",
     "Explored": "exploring",
     "KeyManagerMachine": "machines",

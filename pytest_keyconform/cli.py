@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import os
 import sys
@@ -60,6 +59,7 @@ def _parser() -> Parser:
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
     listing.add_argument("--since", metavar="VERSION", help="only those that came with this version or later")
+    listing.add_argument("--markdown", action="store_true", help="as a page, with all that `explain` says")
     listing.set_defaults(run=_list)
     explain = commands.add_parser("explain", help="say what an invariant promises, and why")
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
@@ -168,6 +168,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
 
 def _list(asked: argparse.Namespace) -> int:
     from pytest_keyconform.catalogue import CATALOGUE
+    from pytest_keyconform.render import catalogue
     from pytest_keyconform.report import SPEC
     from pytest_keyconform.spec.settings import check_spec, versions
 
@@ -175,11 +176,13 @@ def _list(asked: argparse.Namespace) -> int:
     if asked.since is not None:
         check_spec(since, [SPEC, *(invariant.since for invariant in CATALOGUE)], called="--since")
     shown = [invariant for invariant in CATALOGUE if versions(invariant.since) >= versions(since)]
-    if asked.json:
+    if asked.markdown:
+        print(catalogue.page(shown), end="")
+    elif asked.json:
         print(json.dumps([_described(invariant) for invariant in shown], indent=2, ensure_ascii=False))
     else:
         for invariant in shown:
-            print(f"{invariant.id:<7} {invariant.level:<7} {invariant.title()}")
+            print(catalogue.heading(invariant))
     return CONFORMS
 
 
@@ -197,6 +200,7 @@ def _described(invariant: type[Invariant]) -> dict[str, object]:
 
 def _explain(asked: argparse.Namespace) -> int:
     from pytest_keyconform.catalogue import CATALOGUE
+    from pytest_keyconform.render.catalogue import explained
     from pytest_keyconform.spec.settings import nearest
 
     invariants = {invariant.id: invariant for invariant in CATALOGUE}
@@ -206,8 +210,7 @@ def _explain(asked: argparse.Namespace) -> int:
             f"expected the id of an invariant, found {asked.id!r}{nearest(asked.id.upper(), invariants)}; "
             "`keyconform list` shows them all"
         )
-    print(f"{invariant.id} ({invariant.level}, since {invariant.since}, audits {', '.join(invariant.audits)})\n")
-    print(inspect.cleandoc(invariant.__doc__ or ""))
+    print(explained(invariant))
     return CONFORMS
 
 

@@ -11,9 +11,11 @@ import pytest
 from pytest_keyconform import hookspecs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_keyconform.fixtures import Opening
+    from pytest_keyconform.fixtures.frozen import FrozenTime
+    from pytest_keyconform.fixtures.serving import LimitsPage, Upstream
     from pytest_keyconform.report import InvariantReport
     from pytest_keyconform.spec.pool import Pool
 
@@ -115,6 +117,34 @@ def scenario(request: pytest.FixtureRequest) -> Callable[..., InvariantReport]:
     from pytest_keyconform.staging import stage
 
     return stage(request)
+
+
+@pytest.fixture
+def frozen_time(request: pytest.FixtureRequest) -> Iterator[FrozenTime]:
+    """Freeze every clock of the process and of its event loop; it goes on where the test says so."""
+    from pytest_keyconform.fixtures.frozen import FrozenTime
+
+    with FrozenTime() as time:
+        time.watch(*([request.module] if request.module else []))
+        yield time
+
+
+@pytest.fixture
+def provider() -> Iterator[Callable[..., Upstream]]:
+    """Make a provider for the keys of a pool, which answers httpx clients and enforces limits for each key."""
+    from pytest_keyconform.fixtures.serving import Serving
+
+    with Serving() as serving:
+        yield serving.provider
+
+
+@pytest.fixture
+def limits_page() -> Iterator[Callable[..., LimitsPage]]:
+    """Make the page that publishes limits, which answers httpx clients and can be taken down."""
+    from pytest_keyconform.fixtures.serving import Serving
+
+    with Serving() as serving:
+        yield serving.limits_page
 
 
 def _has_target(config: pytest.Config) -> bool:

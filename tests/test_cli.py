@@ -130,11 +130,20 @@ def test_list_as_json(stubbed, capsys):
 
 
 def test_explain(stubbed, capsys):
-    """Explain prints the rule, in any casing of its id."""
+    """Explain prints the rule with a history of each kind, in any casing of its id."""
     assert main(["explain", "acq01"]) == 0
-    assert (
-        capsys.readouterr().out == "ACQ01 (must, since 1.0, audits 000-1)\n\nno key is served twice.\n\nWhy: because.\n"
-    )
+    facts, promise, why, conforms, violates = capsys.readouterr().out.split("\n\n")
+    assert facts == "ACQ01 (must, since 1.0, audits 000-1)"
+    assert (promise, why) == ("no key is served twice.", "Why: because.")
+    assert conforms == "Conforms:\n  acquire() -> key-1"
+    assert violates == 'Violates:\n  acquire() -> ""\n'
+
+
+def test_list_as_markdown(stubbed, capsys):
+    """List --markdown is a page with a section for each invariant."""
+    assert main(["list", "--markdown"]) == 0
+    sections = [line for line in capsys.readouterr().out.splitlines() if line.startswith("### ")]
+    assert sections[::2] == ["### ACQ01 no key is served twice", "### FMT05 counts are numbers"]
 
 
 def test_schema(capsys):

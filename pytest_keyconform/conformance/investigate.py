@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.catalogue.fitting import Misfit, fit, inapplicable
 from pytest_keyconform.conformance.confirming import confirmed
-from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.conformance.tokens import Token
 from pytest_keyconform.engine.explore import Exploration, Found, Unjudged, explore
 from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.search.random import RandomWalk
 from pytest_keyconform.execution import Execution
+from pytest_keyconform.judging import judge_of
 from pytest_keyconform.schedule import Schedule
 from pytest_keyconform.verdict import (
     Conforms,

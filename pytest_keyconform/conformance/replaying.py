@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.catalogue.fitting import Misfit, fit
 from pytest_keyconform.conformance.confirming import IN_REAL_TIME, TRIES
-from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.engine.explore import Judgement, Unjudged
 from pytest_keyconform.engine.shrink import again
 from pytest_keyconform.errors import TokenError
+from pytest_keyconform.judging import judge_of
 from pytest_keyconform.machines import pool_given
 from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, Verdict, Violates, Violation
 from pytest_keyconform.workload import Workload

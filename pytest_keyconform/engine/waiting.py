@@ -156,3 +156,9 @@ def _holds(task: Task, lock: object) -> bool:
                 inside += 1
         entering += frame.f_code.co_name == "__aenter__" and frame.f_locals.get("self") is lock
     return inside > entering
+
+
+def threads_at_work(loop: object) -> bool:
+    """Tell whether a function may still be at work in a thread of a loop's own pool."""
+    pool = getattr(loop, "_default_executor", None)
+    return pool is not None and pool._idle_semaphore._value < len(pool._threads)  # noqa: SLF001 - no public way

@@ -53,8 +53,8 @@ class Standing:
         rows = state.spent.get(cell, ())
         requests, zone, shift = [row.requests for row in rows], self.policies.day_zone, self.given.starts
         minutes = [windows.in_minute(row.at, now) for row in rows]
-        if self.policies.minute_window == "bucket":  # it drains from the first second on
-            minutes = [m & Tri.MAYBE if now - row.at > INSTANT else m for row, m in zip(rows, minutes, strict=True)]
+        if self.policies.minute_window == "bucket":
+            minutes = self._draining(state, cell, now, minutes)
         return {
             "rpm": total(zip(requests, minutes, strict=True)),
             "tpm": total(zip([row.tokens for row in rows], minutes, strict=True)),
@@ -62,6 +62,25 @@ class Standing:
                 zip(requests, [windows.in_day(row.at + shift, now + shift, zone) for row in rows], strict=True)
             ),
         }
+
+    def _draining(self, state: State, cell: tuple[str, str, str], now: float, minutes: list[Tri]) -> list[Tri]:
+        """Answer what still counts in a bucket: it drains from the first second on, and as long as it was overfilled.
+
+        Reports fill it beyond its limit; then it takes as many minutes more to drain.
+        """
+        rows, limits = state.spent.get(cell, ()), self.given.limits_of(cell[2]) or UNLIMITED
+        filled = (
+            (limits.rpm, sum(row.requests.high for row in rows)),
+            (limits.tpm, sum(row.tokens.high for row in rows)),
+        )
+        fullest = max(1.0, *(spent / limit for limit, spent in filled if limit))
+        open_until = windows.FREE_AFTER * fullest
+        draining = []
+        for row, held in zip(rows, minutes, strict=True):
+            age = now - row.at
+            surely = held & Tri.MAYBE if age > INSTANT else held
+            draining.append(surely | Tri.MAYBE if age < open_until else surely)
+        return draining
 
     def below_limits(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
         """Tell whether a key is below every limit of a model; reserved acquires may count or not."""

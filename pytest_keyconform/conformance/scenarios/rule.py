@@ -28,7 +28,8 @@ STORED = ("restart", "crash")
 class ScenarioRule(Invariant, shared=True):
     """What a scenario promises; `rule_of` makes a subclass for each file.
 
-    ``programs`` are what it stands for: one for each await that a call is cancelled at. ``kept`` are the invariants of the catalogue that it expects to be kept as well.
+    ``programs`` are what it stands for: one for each await that a call is cancelled at. ``kept`` are the invariants of
+    the catalogue that it expects to be kept as well.
     """
 
     scenario: ClassVar[Scenario]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from pytest_keyconform.engine.clock import MICROSECONDS, real_monotonic
 from pytest_keyconform.engine.delayed.outside import Outside
 from pytest_keyconform.engine.loop import Deadlock, Livelock, Stalled
-from pytest_keyconform.engine.waiting import of_asyncio, pending, place
+from pytest_keyconform.engine.waiting import of_asyncio, pending, place, threads_at_work
 
 if TYPE_CHECKING:
     import contextvars
@@ -238,7 +238,7 @@ class DelayedLoop(asyncio.SelectorEventLoop):
     def _rest(self) -> None:
         """Wait for the outside; where nothing is on its way, let time pass until a timer is due."""
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined] # the loop's own
-        sure = not self._away and not self._jobs()
+        sure = not self._away and not threads_at_work(self)
         began = real_monotonic()
         while not sure and real_monotonic() - began < (QUIET if timers else STALLED):
             self._poll(QUIET / 4)
@@ -260,11 +260,6 @@ class DelayedLoop(asyncio.SelectorEventLoop):
             clock.tick()
         if self._waited > self.horizon * MICROSECONDS:
             raise Livelock(pending(self._tasks))
-
-    def _jobs(self) -> bool:
-        """Tell whether a function may still be at work in a thread of the loop's own pool."""
-        pool = getattr(self, "_default_executor", None)
-        return pool is not None and pool._idle_semaphore._value < len(pool._threads)  # noqa: SLF001 - no public way
 
     # -- the end
 

@@ -9,9 +9,9 @@ import pytest
 
 from pytest_keyconform.catalogue.acquire import AnswersWhileUsable, UnusableNotServed
 from pytest_keyconform.catalogue.notation import EVERYTHING, read
-from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.engine.explore import Unjudged
 from pytest_keyconform.history import Ending, History
+from pytest_keyconform.judging import judge_of
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.verdict import Violation
 

@@ -1,0 +1,43 @@
+"""What spec 1.0 promises and no class judges yet: a class for one of these takes its line away."""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNJUDGED: Final = {
+    "QUO03": "Acquire-then-record loops running in parallel never have the provider see more than the limit",
+    "FAIL14": "`call` tries no key twice while another is usable, and charges each failure to the key that made it",
+    "FAIL15": "An exception of the caller's own code passes through `call` and takes no key out",
+    "FAIL16": "The status decides, not digits or words in a message",
+    "FMT10": "Exported JSON keeps one casing, and both casings are read",
+    "LIFE01": "Opening either succeeds or raises a typed error: never False, never a half-ready object",
+    "LIFE02": "A failed opening leaves no task, timer, thread or connection",
+    "LIFE10": "Who holds an earlier instance reaches the live pool or gets a typed error",
+    "LIFE11": "Changing the lists given at construction changes nothing inside",
+    "LIFE13": "Before opening or after a failed one, calls work in full, raise a typed error or answer by `exhaustion`",
+    "LIFE14": "The provider asked with other pools than the live ones does not silently keep the old",
+    "LIVE05": "A slow store or upstream does not stall calls that need neither",
+    "LIVE06": "A hanging dependency ends in a typed time-out by the deadline; later calls work",
+    "LIVE09": "Fallback layers advance one at a time, skipping none",
+    "DUR06": "A counter and its expiry are set in one step: a crash between them leaves no immortal counter",
+    "DUR07": "A failed store write is reported (False or typed error) or replayed later; never silently lost",
+    "DUR08": "With the store down, service goes on within the limits and merges on recovery",
+    "DUR09": "A change made by one instance is obeyed by the others within `staleness`",
+    "SRC01": "A source that is down, slow, empty or garbled: opens with the cached or the default limits, and warns",
+    "SRC02": "A good answer is cached; a bad one never replaces it",
+    "SRC03": "Opening waits no longer than the source's time-out and never blocks the event loop",
+    "SRC04": "A fresh install with no network has a limits table; opening twice does not duplicate or overwrite it",
+    "SRC05": "Numbers are read as the source writes them, and a row that lacks one keeps the others",
+    "CFG01": "Settings equal after canonicalisation become one; the newest wins; doing it again changes nothing",
+    "MIG01": "Rows of version 1 are carried over: counters, exhaustion, times; windows judged by the clock",
+    "MIG02": "Running it twice, or after an interruption, neither duplicates nor loses",
+    "MIG03": "The rows of version 1 are unchanged, so that it still runs on them",
+    "MIG04": "The outcome is the same on every store; duplicates are told by identity",
+    "STR01": "A stream that breaks ends in an error, is recorded once, and is charged to its key",
+    "STR02": "A consumer that leaves or is cancelled leaves the count right and the lease released",
+    "STR03": "No second key is tried once output was passed on",
+    "STR04": "Bad input is refused before the first chunk and before anything is counted",
+    "COST03": "Acquire grows no faster than the number of keys, status no faster than keys times models",
+    "COST04": "Store statements per call are bounded; an idle manager issues none that grow",
+    "COST05": "Entries of models added on the fly are dropped once their windows have passed",
+}
