@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +16,9 @@ from pytest_keyconform.run import TargetRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from pytest_keyconform.conformance.scenarios import ScenarioRule
+    from pytest_keyconform.conformance.scenarios.rule import ScenarioRule
     from pytest_keyconform.report import InvariantReport
     from pytest_keyconform.spec.settings import Settings, TargetSetting
 

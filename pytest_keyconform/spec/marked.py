@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from yaml import MappingNode, Node, SafeLoader
+    from yaml import Node, SafeLoader
 
 LARGEST = 20_000  # values in one file; aliases of aliases make more of a few lines
 
@@ -77,21 +77,21 @@ class _Reading:
             raise Malformed(line, "expected a value, found an alias of what stands around it")
         self._above.append(node)
         try:
-            match node.id:
+            match node.id:  # type: ignore[attr-defined] # every kind of node has one
                 case "mapping":
-                    return dict(self._pairs(node, place))  # type: ignore[arg-type]  # its id says what it is
+                    return dict(self._pairs(node, place))
                 case "sequence":
                     return [self.value(item, (*place, number)) for number, item in enumerate(node.value)]
                 case _:
-                    return self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+                    return self._loader.construct_object(node)
         finally:
             self._above.pop()
 
-    def _pairs(self, node: MappingNode, place: Place) -> Iterator[tuple[str, Any]]:
+    def _pairs(self, node: Node, place: Place) -> Iterator[tuple[str, Any]]:
         seen: set[str] = set()
         for name_node, item in node.value:
             line = name_node.start_mark.line + 1
-            name = self._loader.construct_object(name_node)  # type: ignore[no-untyped-call]
+            name = self._loader.construct_object(name_node)
             if not isinstance(name, str):
                 raise Malformed(line, f"expected a name, found {name!r}; put it in quotes")
             if name in seen:

@@ -134,7 +134,7 @@ def _clients(making: _Compiling, callers: Iterable[Written | tuple[Written, ...]
             yield tuple(step for one in _listed(caller) for step in _steps(making, one))
 
 
-def _steps(making: _Compiling, step: Written) -> Iterator[Step]:
+def _steps(making: _Compiling, step: Written) -> Iterator[Step]:  # noqa: C901 - one case for each kind
     body: Any = step.body
     match step.kind:
         case "repeat":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_keyconform.catalogue.invariant import IN_PROCESS, Invariant, broken
@@ -97,7 +98,8 @@ def rule_of(scenario: Scenario, name: str, *, source: str, catalogue: Iterable[t
         "timed": not names.isdisjoint(TIMED),
         "awaited": any(step.invocation.get("cancel") is not None for _, _, step in workload.steps()),
     }
-    return type(Invariant)(name, (ScenarioRule,), parts, shared=True)
+    made: type[ScenarioRule] = types.new_class(name, (ScenarioRule,), {"shared": True}, lambda body: body.update(parts))
+    return made
 
 
 def _engines(workload: Workload, names: set[str]) -> tuple[str, ...]:

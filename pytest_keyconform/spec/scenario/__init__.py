@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.spec.pool import Limits
@@ -114,7 +122,7 @@ Raising = Literal["typed", "never"]
 class Expectation(Strict):
     """One thing that must hold at the end: exactly one of these."""
 
-    model_config = {**Strict.model_config, "json_schema_extra": {"minProperties": 1, "maxProperties": 1}}
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     equals: Values | None = Field(
         default=None,
@@ -150,7 +158,11 @@ class Expectation(Strict):
         default=None, description="Invariants of the catalogue that what happened keeps."
     )
 
-    _one = model_validator(mode="wrap")(classmethod(only_one))
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - pydantic's
+        answer: Self = only_one(cls, value, handler)
+        return answer
 
     @property
     def kind(self) -> str:

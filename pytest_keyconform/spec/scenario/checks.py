@@ -99,7 +99,7 @@ def _may_stand(kind: str, inside: tuple[str, ...]) -> bool:
     return not inside or (kind in ("restart", "set_clock") and set(inside) == {"repeat"})
 
 
-def _nested(walk: _Walk, step: Step, here: Place) -> Problems:
+def _nested(walk: _Walk, step: Step, here: Place) -> Problems:  # noqa: C901 - one case for each kind
     match step.kind:
         case "parallel":
             for number, caller in enumerate(step.body):

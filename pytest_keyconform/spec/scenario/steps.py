@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Discriminator,
+    Field,
+    ModelWrapValidatorHandler,
+    Tag,
+    model_validator,
+)
 
 from pytest_keyconform.spec.scenario.parts import Key, Name, PoolName, Scalar, Strict, only_one
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Outcome = Literal["success", "quota", "auth", "request", "transient"]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
@@ -164,7 +174,7 @@ def _step(kind: type[Strict], value: Any, handler: Callable[[Any], Any]) -> Any:
 class Step(Strict):
     """One step: exactly one of these."""
 
-    model_config = {**Strict.model_config, "json_schema_extra": {"minProperties": 1, "maxProperties": 1}}
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     acquire: Acquire | None = None
     release: OfKey | None = None
@@ -205,7 +215,11 @@ class Step(Strict):
     crash: Crash | None = None
     restart: Restart | None = None
 
-    _one = model_validator(mode="wrap")(classmethod(_step))
+    @model_validator(mode="wrap")
+    @classmethod
+    def _one(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - pydantic's
+        answer: Self = _step(cls, value, handler)
+        return answer
 
     @property
     def kind(self) -> str:
