@@ -23,7 +23,8 @@ def figures(measured: Iterable[bytes], packages: Sequence[str]) -> dict[str, Cov
         there.loads(told)
         data.update(there)
     names = sorted(data.measured_files())
-    return {_relative(name): one for name in names if (one := _figures(whole, name)) is not None}
+    tops = {package.partition(".")[0] for package in packages}
+    return {_told(Path(name), tops): one for name in names if (one := _figures(whole, name)) is not None}
 
 
 def _figures(whole: coverage.Coverage, name: str) -> Coverage | None:
@@ -50,7 +51,10 @@ def _figures(whole: coverage.Coverage, name: str) -> Coverage | None:
     )
 
 
-def _relative(name: str) -> str:
-    path = Path(name)
+def _told(path: Path, tops: set[str]) -> str:
+    """Answer a file relative to the working directory; elsewhere relative to the folder that its package is in."""
     here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.as_posix()
+    if path.is_relative_to(here):
+        return path.relative_to(here).as_posix()
+    home = next((folder.parent for folder in path.parents if folder.name in tops), path.parent)
+    return path.relative_to(home).as_posix()

@@ -152,3 +152,13 @@ def test_another_coverage_has_its_share(subject, tmp_path, branch, sources, line
         check=False,
     )
     assert (done.stderr, done.stdout.strip()) == ("", lines)
+
+
+def test_a_file_elsewhere_is_told_without_the_machine(subject, tmp_path, monkeypatch):
+    """A file that is not below the working directory is told from its package on."""
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    with Gauge([subject, "pytest_keyconform.report"]) as measuring:
+        import measured_subject  # noqa: F401  # what is measured is its import
+    found = figures([measuring.data()], [subject, "pytest_keyconform.report"])
+    assert set(found) == {"measured_subject.py", "pytest_keyconform/report.py"}
