@@ -25,7 +25,7 @@ def render(report: Report, telling: Telling | None = None) -> str:
     """Write a report as SARIF, one run for the target.
 
     A violation is a result of kind ``fail`` at the line of the backend that its counterexample points to, with one
-    thread flow for each client; what could not be judged is of kind ``open``. What is waived is suppressed.
+    thread flow for each client; what could not be judged is of kind ``open``. What is waived is suppressed. Each result has a place.
     """
     report, telling = cleaned(report), telling or Telling()
     ids = [result.id for result in report.invariants]
@@ -80,6 +80,7 @@ def _result(result: InvariantReport, index: int, *, telling: Telling, asked: str
         text = f"{result.title}. Observed: {found.observed}. Expected: {found.expected}. "
         text += f"Replay: {replay_command(asked, found.replay)}"
         told |= {"kind": "fail", "level": LEVELS[standing], "message": {"text": text}, **_evidence(found)}
+    told.setdefault("locations", [_nowhere(asked)])
     told["partialFingerprints"] = {"keyconform/v1": _fingerprint(result)}
     if telling.comparison is not None:
         told["baselineState"] = "unchanged" if result.known else "new"
@@ -108,6 +109,14 @@ def _flows(moments: tuple[Moment, ...]) -> list[dict[str, Any]]:
         location = {**(_location(moment.where) or {}), "message": {"text": moment.text or moment.kind}}
         flows.setdefault(moment.client, []).append({"executionOrder": number, "location": location})
     return [{"id": f"client {client}", "locations": steps} for client, steps in sorted(flows.items())]
+
+
+def _nowhere(target: str) -> dict[str, Any]:
+    """Answer a place for what has none: there are readers that refuse a whole report for one result without."""
+    return {
+        "logicalLocations": [{"fullyQualifiedName": target, "kind": "module"}],
+        "physicalLocation": {"artifactLocation": {"uri": quote(target, safe="")}, "region": {"startLine": 1}},
+    }
 
 
 def _location(where: str) -> dict[str, Any] | None:

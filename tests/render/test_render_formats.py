@@ -162,6 +162,8 @@ def test_sarif_points_into_the_backend(report, telling):
             }
         }
     ]
+    nowhere = results["EXH01"]["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert nowhere == {"uri": "mine%3Dapp%3Amake"}
     flows = results["ACQ01"]["codeFlows"][0]["threadFlows"]
     assert [[step["executionOrder"] for step in flow["locations"]] for flow in flows] == [[1, 2, 5], [3, 4]]
     outside = flows[1]["locations"][1]["location"]["physicalLocation"]["artifactLocation"]
