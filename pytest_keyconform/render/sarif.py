@@ -25,7 +25,8 @@ def render(report: Report, telling: Telling | None = None) -> str:
     """Write a report as SARIF, one run for the target.
 
     A violation is a result of kind ``fail`` at the line of the backend that its counterexample points to, with one
-    thread flow for each client; what could not be judged is of kind ``open``. What is waived is suppressed. Each result has a place.
+    thread flow for each client; what could not be judged is of kind ``open``. What is waived is suppressed.
+    Each result has a place.
     """
     report, telling = cleaned(report), telling or Telling()
     ids = [result.id for result in report.invariants]
