@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pytest_keyconform.adapters.base import Lease, Usage
 from pytest_keyconform.adapters.connection import SPECIAL, Connection, connect
-from pytest_keyconform.adapters.keys import canary
 from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
 from pytest_keyconform.adapters.sending import Sending
 from pytest_keyconform.errors import Unsupported
@@ -146,6 +145,9 @@ class Recorder:
     def _arguments(self, step: Step) -> tuple[Invocation, dict[str, object]] | None:
         """Answer the invocation as recorded and the arguments for the backend; None if a key never came."""
         given = step.invocation.arguments
+        through = step.invocation.get("through")
+        if isinstance(through, Ref) and through.name not in self._answers:
+            return None
         try:
             real = {
                 name: value if name in SPECIAL else self._real(value, as_lease=name == "lease") for name, value in given
@@ -226,7 +228,7 @@ class Recorder:
         if self._spoilt(step, given):
             cell[0] = operation = _marked(operation, spoilt=True)
         if step.invocation.get("spoil"):
-            spoil([value for value in given.values() if isinstance(value, list)])
+            spoil([value for value in given.values() if isinstance(value, list)], self.keyring)
         if step.invocation.get("mutate"):
             mutate(answer)
         return operation
@@ -323,10 +325,10 @@ def mutate(answer: object, depth: int = _DEEPEST) -> None:
         answer.clear()
 
 
-def spoil(lists: Sequence[list[Any]]) -> None:
-    """Change lists that a backend was given, as their owner may at any time."""
+def spoil(lists: Sequence[list[Any]], keyring: Keyring) -> None:
+    """Change lists that a backend was given, as their owner may at any time: they hold ``stranger-9`` alone."""
     for one in lists:
-        one[:] = [canary("stranger-9")]
+        one[:] = [keyring.reveal("stranger-9")]
 
 
 def _key(answer: object) -> object:

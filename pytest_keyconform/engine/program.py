@@ -128,7 +128,7 @@ class Program:
         mend(self.storage)
 
     async def _spoilt(self, *_: object) -> None:
-        spoil([] if self.opened is None else [one for one in self.opened.handed if isinstance(one, list)])
+        spoil([] if self.opened is None else [one for one in self.opened.handed if isinstance(one, list)], self.keyring)
 
     async def _restarted(self, _name: str, arguments: dict[str, object]) -> None:
         """Close the manager and put another one on its storage in its place: at once or later, whole or torn."""

@@ -73,7 +73,7 @@ class Standing:
             (limits.rpm, sum(row.requests.high for row in rows)),
             (limits.tpm, sum(row.tokens.high for row in rows)),
         )
-        fullest = max(1.0, *(spent / limit for limit, spent in filled if limit))
+        fullest = max((1.0, *(spent / limit for limit, spent in filled if limit)))
         open_until = windows.FREE_AFTER * fullest
         draining = []
         for row, held in zip(rows, minutes, strict=True):

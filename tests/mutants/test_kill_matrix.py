@@ -8,13 +8,13 @@ from judging import started, told
 
 IDS = (
     *(f"ACQ{number:02}" for number in range(1, 14)),
-    *(f"QUO{number:02}" for number in (1, 2, *range(4, 12))),
+    *(f"QUO{number:02}" for number in range(1, 12)),
     *(f"EXH{number:02}" for number in range(1, 9)),
     *(f"UNK{number:02}" for number in range(1, 11)),
     *(f"FAIL{number:02}" for number in range(1, 18)),
     *(f"VTX{number:02}" for number in range(1, 5)),
     *(f"FMT{number:02}" for number in range(1, 11)),
-    *(f"LIFE{number:02}" for number in (3, 4, 5, 6, 7, 8, 9, 12, 15, 16)),
+    *(f"LIFE{number:02}" for number in (*range(3, 17),)),
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in range(1, 12)),
     *(f"DUR{number:02}" for number in (*range(1, 6), 10)),
@@ -28,9 +28,9 @@ IDS = (
 STORED = ("sqlite", "async-sqlite")
 # Of policies that the usual ones do not have.
 OTHERWISE = (
-    *("ACQ09", "ACQ12", "ACQ13", "CFG01", "CFG02", "FAIL14", "FAIL15", "FAIL16", "FAIL17", "FMT10", "LIFE06", "LIVE05"),
-    *("LIVE06", "LIVE08", "LIVE09", "LIVE10", "LIVE11", "MIG01", "MIG02", "MIG03", "MIG04", "QUO11", "TIME09"),
-)
+    "ACQ09 ACQ12 ACQ13 CFG01 CFG02 FAIL14 FAIL15 FAIL16 FAIL17 FMT10 LIFE06 LIFE10 "
+    "LIFE14 LIVE05 LIVE06 LIVE08 LIVE09 LIVE10 LIVE11 MIG01 MIG02 MIG03 MIG04 QUO11 TIME09"
+).split()
 
 
 def bases_of(id):

@@ -17,6 +17,7 @@ SEEDS = int(os.environ.get("PROOF_SEEDS", "1"))
 ADVISORY = {  # what most managers leave undone, and one that does it
     "DUR05": managers.kept.KeptManager,
     "ACQ13": twins.leases.LeaseDeskWithEnds,
+    "QUO03": twins.leases.LeaseDesk,
     "LIFE15": twins.waiting.QueueWorker,
     "UNK09": managers.rich.RichManager,
 }
