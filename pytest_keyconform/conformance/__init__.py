@@ -22,7 +22,15 @@ from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
 from pytest_keyconform.errors import TokenError
 from pytest_keyconform.machines import programs
-from pytest_keyconform.report import SCENARIO, CounterexampleReport, InvariantReport, Report, Status, counts_of, verdict_of
+from pytest_keyconform.report import (
+    SCENARIO,
+    CounterexampleReport,
+    InvariantReport,
+    Report,
+    Status,
+    counts_of,
+    verdict_of,
+)
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.verdict import Conforms, Counterexample, Evidence, Inconclusive, NotApplicable, Verdict, Violates
 

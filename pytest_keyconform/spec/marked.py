@@ -64,8 +64,11 @@ class _Reading:
     """``lines`` fills as nodes are visited; ``_above`` are those that stand around the one that is read."""
 
     def __init__(self, loader: SafeLoader) -> None:
+        import yaml
+
         self.lines: dict[Place, int] = {}
         self._loader = loader
+        self._mapping, self._sequence = yaml.MappingNode, yaml.SequenceNode
         self._above: list[Node] = []
 
     def value(self, node: Node, place: Place) -> Any:  # noqa: ANN401 - whatever stands there
@@ -77,13 +80,11 @@ class _Reading:
             raise Malformed(line, "expected a value, found an alias of what stands around it")
         self._above.append(node)
         try:
-            match node.id:
-                case "mapping":
-                    return dict(self._pairs(node, place))  # type: ignore[arg-type]  # its id says what it is
-                case "sequence":
-                    return [self.value(item, (*place, number)) for number, item in enumerate(node.value)]
-                case _:
-                    return self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+            if isinstance(node, self._mapping):
+                return dict(self._pairs(node, place))
+            if isinstance(node, self._sequence):
+                return [self.value(item, (*place, number)) for number, item in enumerate(node.value)]
+            return self._loader.construct_object(node)
         finally:
             self._above.pop()
 
@@ -91,7 +92,7 @@ class _Reading:
         seen: set[str] = set()
         for name_node, item in node.value:
             line = name_node.start_mark.line + 1
-            name = self._loader.construct_object(name_node)  # type: ignore[no-untyped-call]
+            name = self._loader.construct_object(name_node)
             if not isinstance(name, str):
                 raise Malformed(line, f"expected a name, found {name!r}; put it in quotes")
             if name in seen:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pytest_keyconform.errors import ReportError, SettingError
+from pytest_keyconform.spec.places import made, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,10 @@ FORMATS = ("json",)
 NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
-NAMES = ("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time", "scenarios", "save_failures")
+NAMES = (
+    *("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time"),
+    *("scenarios", "save_failures"),
+)
 
 EXPECTED = {
     "only": "true or false",
@@ -124,11 +128,7 @@ def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[P
         reports, source = found["report"]
         values.pop("report")
         values["reports"] = [_report(text, source) for text in _listed(reports)]
-    if "scenarios" in found:
-        paths, source = found["scenarios"]
-        values["scenarios"] = [_path(text, source) for text in _listed(paths)]
-    if "save_failures" in found:
-        values["save_failures"] = _folder(*found["save_failures"])
+    values |= _places(found)
     try:
         settings = Settings(**values, search=search)
     except ValidationError as error:
@@ -189,21 +189,16 @@ def _report(text: str, source: Source) -> ReportSetting:
     return ReportSetting(format="json", path=source.folder / path)
 
 
-def _path(text: str, source: Source) -> str:
-    """Answer a path of scenarios from where it was said; `builtin` is a name, not a path."""
-    return text if text.partition("/")[0] == "builtin" else str(source.folder / text)
-
-
-def _folder(text: object, source: Source) -> Path:
-    """Answer a folder that is there, made where it was not."""
-    path = source.folder / str(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError(
-            f"{source.called('save_failures')}: expected a folder to save to, found {path} ({error.strerror})"
-        ) from None
-    return path
+def _places(found: Mapping[str, tuple[Any, Source]]) -> dict[str, Any]:
+    """Answer where scenarios are and where failures go, from where that was said."""
+    places: dict[str, Any] = {}
+    if "scenarios" in found:
+        texts, source = found["scenarios"]
+        places["scenarios"] = [place_of(text, source.folder) for text in _listed(texts)]
+    if "save_failures" in found:
+        text, source = found["save_failures"]
+        places["save_failures"] = made(source.folder / str(text), said=source.called("save_failures"))
+    return places
 
 
 def _check_reports(settings: Settings) -> None:

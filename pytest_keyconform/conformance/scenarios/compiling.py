@@ -138,15 +138,11 @@ def _steps(making: _Compiling, step: Written) -> Iterator[Step]:
     body: Any = step.body
     match step.kind:
         case "repeat":
-            for _ in range(body.times):
-                for inner in body.do:
-                    yield from _steps(making, inner)
+            yield from (found for inner in body.do * body.times for found in _steps(making, inner))
         case "cancel":
             yield _operation(making, body.call, cancel=making.at if body.at is None else body.at)
-        case "crash" if body.during is not None:
-            yield _operation(making, body.during, kill=body.at)
-            yield steps.crash()
         case "crash":
+            yield from [] if body.during is None else [_operation(making, body.during, kill=body.at)]
             yield steps.crash()
         case "advance":
             yield steps.advance(_until(making, body))

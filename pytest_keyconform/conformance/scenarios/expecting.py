@@ -97,7 +97,7 @@ def same(one: object, other: object) -> bool:
     match one, other:
         case dict(), dict():
             return set(one) == set(other) and all(same(one[name], other[name]) for name in one)
-        case (tuple() | list()), (tuple() | list()):
+        case ((tuple() | list()), (tuple() | list())):
             return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
         case _:
             return isinstance(one, bool) is isinstance(other, bool) and one == other
@@ -260,7 +260,8 @@ def _unchanged_since(wanted: Mapping[str, str], seen: Seen, _number: int) -> Ite
 def _log_free_of_keys(_wanted: object, seen: Seen, _number: int) -> Iterator[Violation]:
     for noise in seen.history.noise:
         if noise.kind is NoiseKind.LOGGED:
-            yield Violation(observed=str(noise), expected="no whole key in a log or in output", signature="log of a key")
+            expected = "no whole key in a log or in output"
+            yield Violation(observed=str(noise), expected=expected, signature="log of a key")
 
 
 CHECKS: Mapping[str, Callable[[Any, Seen, int], Iterator[Violation]]] = {

@@ -132,6 +132,9 @@ def _invocation(step: Step) -> object:
     kept = [
         (name, tuple(value) if isinstance(value, list) else value)
         for name, value in found.arguments
-        if not isinstance(value, (dict, list)) and (name, value) not in said and value is not None and (name not in SAYING or value)
+        if not isinstance(value, (dict, list))
+        and (name, value) not in said
+        and value is not None
+        and (name not in SAYING or value)
     ]
     return found.name, tuple(kept), step.bind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.spec.pool import Limits
@@ -114,7 +114,7 @@ Raising = Literal["typed", "never"]
 class Expectation(Strict):
     """One thing that must hold at the end: exactly one of these."""
 
-    model_config = {**Strict.model_config, "json_schema_extra": {"minProperties": 1, "maxProperties": 1}}
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     equals: Values | None = Field(
         default=None,
@@ -150,7 +150,10 @@ class Expectation(Strict):
         default=None, description="Invariants of the catalogue that what happened keeps."
     )
 
-    _one = model_validator(mode="wrap")(classmethod(only_one))
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+        return only_one(cls, value)
 
     @property
     def kind(self) -> str:

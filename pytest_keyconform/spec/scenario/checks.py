@@ -100,18 +100,22 @@ def _may_stand(kind: str, inside: tuple[str, ...]) -> bool:
 
 
 def _nested(walk: _Walk, step: Step, here: Place) -> Problems:
+    for place, inner in _inner(step, here):
+        yield from _step(walk, inner, place)
+
+
+def _inner(step: Step, here: Place) -> Iterator[tuple[Place, Step]]:
+    """Yield the steps that stand inside a step."""
     match step.kind:
         case "parallel":
             for number, caller in enumerate(step.body):
-                for place, inner in _several(caller, (*here, number)):
-                    yield from _step(walk, inner, place)
+                yield from _several(caller, (*here, number))
         case "repeat":
-            for number, inner in enumerate(step.body.do):
-                yield from _step(walk, inner, (*here, "do", number))
+            yield from _several(step.body.do, (*here, "do"))
         case "cancel":
-            yield from _step(walk, step.body.call, (*here, "call"))
+            yield (*here, "call"), step.body.call
         case "crash" if step.body.during is not None:
-            yield from _step(walk, step.body.during, (*here, "during"))
+            yield (*here, "during"), step.body.during
 
 
 def _several(caller: Step | tuple[Step, ...], here: Place) -> Iterator[tuple[Place, Step]]:
@@ -178,7 +182,7 @@ def _named(kind: str, body: object) -> tuple[str, ...]:
             return tuple(getattr(body, "answers", ()))
         case "unchanged_since", dict():
             return (*body, *body.values())
-        case ("equals" | "one_of" | "in_pool" | "not_in" | "raises" | "within"), dict():
+        case (("equals" | "one_of" | "in_pool" | "not_in" | "raises" | "within"), dict()):
             return tuple(body)
         case _:
             return ()

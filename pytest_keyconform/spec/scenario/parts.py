@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,13 +18,13 @@ Scalar = str | int | float | bool | None
 class Strict(BaseModel):
     """Frozen, and refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def only_one(kind: type[BaseModel], value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - pydantic's
-    """Let a mapping pass that has one name of these; an empty value stands for an empty mapping."""
+def only_one(kind: type[BaseModel], value: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+    """Let a mapping pass that has one name of a model; an empty value stands for an empty mapping."""
     if isinstance(value, BaseModel):
-        return handler(value)
+        return value
     names = [field.alias or name for name, field in kind.model_fields.items()]
     if not isinstance(value, dict) or len(value) != 1:
         found = ", ".join(map(str, value)) if isinstance(value, dict) and value else repr(value)
@@ -35,7 +34,7 @@ def only_one(kind: type[BaseModel], value: Any, handler: Callable[[Any], Any]) -
     if name not in names:
         message = f"expected one of {', '.join(names)}, found {name!r}{nearest(str(name), names)}"
         raise ValueError(message)
-    return handler({name: {} if inside is None else inside})
+    return {name: {} if inside is None else inside}
 
 
 def nearest(name: str, names: list[str]) -> str:

@@ -51,7 +51,7 @@ def read(text: str, where: str) -> Scenario:
     try:
         scenario = Scenario.model_validate(found.plain)
     except ValidationError as error:
-        each = sorted(error.errors(), key=lambda one: (LAST.index(one["type"]) if one["type"] in LAST else -1))
+        each = sorted(error.errors(), key=lambda one: LAST.index(one["type"]) if one["type"] in LAST else -1)
         raise ScenarioError(_told(where, found, each[0])) from None
     for place, problem in problems(scenario):
         raise ScenarioError(_placed(where, found, place, problem))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
+from pydantic import AwareDatetime, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pytest_keyconform.spec.scenario.parts import Key, Name, PoolName, Scalar, Strict, only_one
 
@@ -153,18 +152,10 @@ Caller = Annotated[
 ]
 
 
-def _step(kind: type[Strict], value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - pydantic's
-    name = next(iter(value), None) if isinstance(value, dict) else None
-    if name in REFUSED:
-        message = f"{name} is no step that can be run: {REFUSED[name]}"
-        raise ValueError(message)
-    return only_one(kind, value, handler)
-
-
 class Step(Strict):
     """One step: exactly one of these."""
 
-    model_config = {**Strict.model_config, "json_schema_extra": {"minProperties": 1, "maxProperties": 1}}
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     acquire: Acquire | None = None
     release: OfKey | None = None
@@ -205,7 +196,14 @@ class Step(Strict):
     crash: Crash | None = None
     restart: Restart | None = None
 
-    _one = model_validator(mode="wrap")(classmethod(_step))
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+        name = next(iter(value), None) if isinstance(value, dict) else None
+        if name in REFUSED:
+            message = f"{name} is no step that can be run: {REFUSED[name]}"
+            raise ValueError(message)
+        return only_one(cls, value)
 
     @property
     def kind(self) -> str:
