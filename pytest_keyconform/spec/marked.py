@@ -44,8 +44,9 @@ def read(text: str) -> Marked:
     """Read one YAML document; raises `Malformed`."""
     import yaml
 
-    loader = yaml.SafeLoader(text)
+    loader: SafeLoader | None = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             raise Malformed(1, "expected a mapping, found an empty file")
@@ -57,7 +58,8 @@ def read(text: str) -> Marked:
     except (yaml.YAMLError, ValueError) as error:
         raise Malformed(1, f"expected YAML, but {error}") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 class _Reading:

@@ -216,7 +216,7 @@ def _bound(making: _Compiling, name: str | None, pool: object) -> str | None:
     if name is None:
         return None
     making.count[name] += 1
-    bind = name if making.count[name] == 1 else f"{name}-{making.count[name]}"
+    bind = name if making.count[name] == 1 else f"{name}#{making.count[name]}"
     making.latest[name] = bind
     making.pools[name] = str(pool or "regular")
     making.names.setdefault(name, []).append(bind)
@@ -239,5 +239,5 @@ def _reads(making: _Compiling, expectation: written.Expectation, number: int) ->
         case _:
             return ()
     return tuple(
-        Step(invocation=step.invocation, bind=f"then-{number}-{step.name}", optional=step.optional) for step in found
+        Step(invocation=step.invocation, bind=f"then_{number}_{step.name}", optional=step.optional) for step in found
     )

@@ -78,7 +78,7 @@ def _violation(kind: str, operation: Operation, expected: str) -> Violation:
 
 def _told_name(operation: Operation) -> str:
     bind = operation.bind
-    return f"{bind} = " if bind and not bind.startswith("then-") else ""
+    return f"{bind} = " if bind and not bind.startswith("then_") else ""
 
 
 def is_value(operation: Operation, wanted: object, seen: Seen) -> bool:

@@ -128,7 +128,7 @@ def _several(caller: Step | tuple[Step, ...], here: Place) -> Iterator[tuple[Pla
 def _name(walk: _Walk, name: str | None, here: Place) -> Problems:
     if name is None:
         return
-    if name in (*walk.keys, *WORDS):
+    if name in (*walk.keys, *WORDS) or name.startswith("then_"):  # as what is read at the end is called
         yield (*here, "as"), f"expected a name for an answer alone, found {name!r}, which means something else"
     elif name in walk.bound:
         yield (*here, "as"), f"expected a name of its own, found {name!r} again"

@@ -5,13 +5,23 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$", description="The name of an answer, given with `as`.")]
 Key = Annotated[
     str, Field(pattern=r"^[A-Za-z][\w-]*(:\w+)?$", description="A key of `given`, stranger-1, or new-1 (of a reload).")
 ]
 PoolName = Literal["regular", "vertex"]
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, (int, float)):
+        message = f"expected an instant such as 2026-03-09T07:00:00Z, found {value}"
+        raise ValueError(message)  # noqa: TRY004 - pydantic lets a TypeError through
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 Scalar = str | int | float | bool | None
 
 

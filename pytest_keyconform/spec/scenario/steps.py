@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pytest_keyconform.spec.scenario.parts import Key, Name, PoolName, Scalar, Strict, only_one
+from pytest_keyconform.spec.scenario.parts import Instant, Key, Name, PoolName, Scalar, Strict, only_one
 
 Outcome = Literal["success", "quota", "auth", "request", "transient"]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
@@ -187,7 +187,7 @@ class Step(Strict):
     advance_layer: Call | None = None
     parallel: Annotated[tuple[Caller, ...], Field(min_length=1)] | None = None
     repeat: Repeat | None = None
-    advance: Annotated[Seconds, Field(gt=0)] | AwareDatetime | None = Field(
+    advance: Annotated[Seconds, Field(gt=0)] | Instant | None = Field(
         default=None, description="Seconds to let pass, or the instant to wait for."
     )
     set_clock: Seconds | None = Field(default=None, description="Seconds to set the wall clock forth, or back.")
