@@ -8,11 +8,11 @@ import pytest
 
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance.scenarios import rules
-from pytest_keyconform.conformance.scenarios.finding import BUILTIN
 from pytest_keyconform.errors import UsageError
 from pytest_keyconform.fixtures import setting_of
 from pytest_keyconform.render import timeline
 from pytest_keyconform.run import TargetRun
+from pytest_keyconform.spec.places import BUILTIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +38,15 @@ def stage(request: pytest.FixtureRequest) -> Callable[..., InvariantReport]:
 
     def run(path: str | Path, *, target: str | None = None) -> InvariantReport:
         setting = setting_of(judge.settings, target, asking="scenario")
+        unusable = ""
         try:
             rule = _rule(str(path), folders)
-            return _verdict(_judged(judge.settings, setting, rule), setting, rule)
+            result = _judged(judge.settings, setting, rule)
         except UsageError as error:
-            return pytest.fail(str(error), pytrace=False)
+            unusable = str(error)
+        if unusable:  # not within `except`: pytest would show what was raised there as well
+            pytest.fail(unusable, pytrace=False)
+        return _verdict(result, setting, rule)
 
     return run
 
@@ -51,7 +55,7 @@ def _rule(text: str, folders: tuple[Path, ...]) -> type[ScenarioRule]:
     """Answer the rule of a file that is found from one of these folders, or is shipped."""
     places = [str(folder / text) for folder in folders if (folder / text).is_file()]
     shipped = text if text.startswith(f"{BUILTIN}/") else f"{BUILTIN}/{text}"
-    found = rules([*places, shipped][:1], CATALOGUE)
+    found = rules([*places, shipped][:1], CATALOGUE, said="scenario")
     if len(found) != 1:
         raise UsageError(f"scenario: expected one file, found {len(found)} in {text}; name one of them")
     return found[0]

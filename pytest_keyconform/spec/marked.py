@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from yaml import Node, SafeLoader
+    from yaml import MappingNode, Node, SafeLoader
 
 LARGEST = 20_000  # values in one file; aliases of aliases make more of a few lines
 
@@ -44,8 +44,9 @@ def read(text: str) -> Marked:
     """Read one YAML document; raises `Malformed`."""
     import yaml
 
-    loader = yaml.SafeLoader(text)
+    loader: SafeLoader | None = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             raise Malformed(1, "expected a mapping, found an empty file")
@@ -57,15 +58,19 @@ def read(text: str) -> Marked:
     except (yaml.YAMLError, ValueError) as error:
         raise Malformed(1, f"expected YAML, but {error}") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 class _Reading:
     """``lines`` fills as nodes are visited; ``_above`` are those that stand around the one that is read."""
 
     def __init__(self, loader: SafeLoader) -> None:
+        import yaml
+
         self.lines: dict[Place, int] = {}
         self._loader = loader
+        self._mapping, self._sequence = yaml.MappingNode, yaml.SequenceNode
         self._above: list[Node] = []
 
     def value(self, node: Node, place: Place) -> Any:  # noqa: ANN401 - whatever stands there
@@ -77,17 +82,15 @@ class _Reading:
             raise Malformed(line, "expected a value, found an alias of what stands around it")
         self._above.append(node)
         try:
-            match node.id:  # type: ignore[attr-defined] # every kind of node has one
-                case "mapping":
-                    return dict(self._pairs(node, place))
-                case "sequence":
-                    return [self.value(item, (*place, number)) for number, item in enumerate(node.value)]
-                case _:
-                    return self._loader.construct_object(node)
+            if isinstance(node, self._mapping):
+                return dict(self._pairs(node, place))
+            if isinstance(node, self._sequence):
+                return [self.value(item, (*place, number)) for number, item in enumerate(node.value)]
+            return self._loader.construct_object(node)
         finally:
             self._above.pop()
 
-    def _pairs(self, node: Node, place: Place) -> Iterator[tuple[str, Any]]:
+    def _pairs(self, node: MappingNode, place: Place) -> Iterator[tuple[str, Any]]:
         seen: set[str] = set()
         for name_node, item in node.value:
             line = name_node.start_mark.line + 1

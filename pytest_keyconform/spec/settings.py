@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pytest_keyconform.errors import SettingError
 from pytest_keyconform.spec import report_setting
+from pytest_keyconform.spec.places import made, place_of
 from pytest_keyconform.spec.report_setting import ReportSetting
 
 if TYPE_CHECKING:
@@ -135,11 +136,7 @@ def read(sources: Iterable[Source], *, table: Mapping[str, Any], search: tuple[P
     values["targets"] = _targets(_listed(values.pop("target", ())), table)
     values["reports"] = _reports(*found["report"]) if values.pop("report", None) else ()
     values |= _placed(found)
-    if "scenarios" in found:
-        paths, source = found["scenarios"]
-        values["scenarios"] = [_path(text, source) for text in _listed(paths)]
-    if "save_failures" in found:
-        values["save_failures"] = _folder(*found["save_failures"])
+    values |= _places(found)
     try:
         settings = Settings(**values, search=search)
     except ValidationError as error:
@@ -201,21 +198,16 @@ def _target(text: str, table: Mapping[str, Any]) -> TargetSetting:
         ) from None
 
 
-def _path(text: str, source: Source) -> str:
-    """Answer a path of scenarios from where it was said; `builtin` is a name, not a path."""
-    return text if text.partition("/")[0] == "builtin" else str(source.folder / text)
-
-
-def _folder(text: object, source: Source) -> Path:
-    """Answer a folder that is there, made where it was not."""
-    path = source.folder / str(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError(
-            f"{source.called('save_failures')}: expected a folder to save to, found {path} ({error.strerror})"
-        ) from None
-    return path
+def _places(found: Mapping[str, tuple[Any, Source]]) -> dict[str, Any]:
+    """Answer where scenarios are and where failures go, from where that was said."""
+    places: dict[str, Any] = {}
+    if "scenarios" in found:
+        texts, source = found["scenarios"]
+        places["scenarios"] = [place_of(text, source.folder) for text in _listed(texts)]
+    if "save_failures" in found:
+        text, source = found["save_failures"]
+        places["save_failures"] = made(source.folder / str(text), said=source.called("save_failures"))
+    return places
 
 
 def files(root: Path) -> tuple[list[Source], dict[str, Any]]:

@@ -16,14 +16,14 @@ from pytest_keyconform.plugin import OPTIONS
 from pytest_keyconform.spec.waivers import parse
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "scenarios" / "README.md"]
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = {
     page: [(match["kind"], match["text"]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
     for page in PAGES
 }
 CONSOLES = [
-    pytest.param(page, text, id=f"{page.stem}: {text.splitlines()[0]}")
+    pytest.param(page, text, id=f"{page.parent.name}/{page.stem}: {text.splitlines()[0]}")
     for page, blocks in BLOCKS.items()
     for kind, text in blocks
     if kind == "console"
@@ -39,8 +39,8 @@ def pattern(lines: list[str]) -> str:
 def write(page: Path, folder: Path) -> None:
     """Write the files that a page shows."""
     for kind, text in BLOCKS[page]:
-        named = re.match(r"# (\S+\.py)\n", text)
-        if kind == "python" and named:
+        named = re.match(r"# (\S+\.(?:py|yaml))\n", text)
+        if kind in ("python", "yaml") and named:
             (folder / named[1]).write_text(text, encoding="utf-8")
 
 

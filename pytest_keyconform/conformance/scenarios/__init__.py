@@ -10,6 +10,8 @@ from pytest_keyconform.errors import ScenarioError
 from pytest_keyconform.spec.scenario.parts import nearest
 from pytest_keyconform.spec.scenario.reading import load
 
+__all__ = ["ScenarioRule", "rule", "rules"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -18,9 +20,14 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.scenario import Scenario
 
 
-def rules(paths: Iterable[str], catalogue: Sequence[type[Invariant]]) -> tuple[type[ScenarioRule], ...]:
-    """Answer a rule for each file that the paths lead to; raises `ScenarioError` for what cannot be used."""
-    return tuple(rule(path, name, catalogue) for name, path in found(paths).items())
+def rules(
+    paths: Iterable[str], catalogue: Sequence[type[Invariant]], *, said: str = "--keyconform-scenarios"
+) -> tuple[type[ScenarioRule], ...]:
+    """Answer a rule for each file that the paths lead to; raises `ScenarioError` for what cannot be used.
+
+    ``said`` is what named the paths.
+    """
+    return tuple(rule(path, name, catalogue) for name, path in found(paths, said=said).items())
 
 
 def rule(path: Path, name: str, catalogue: Sequence[type[Invariant]]) -> type[ScenarioRule]:

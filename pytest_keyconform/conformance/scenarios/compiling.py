@@ -134,19 +134,15 @@ def _clients(making: _Compiling, callers: Iterable[Written | tuple[Written, ...]
             yield tuple(step for one in _listed(caller) for step in _steps(making, one))
 
 
-def _steps(making: _Compiling, step: Written) -> Iterator[Step]:  # noqa: C901 - one case for each kind
+def _steps(making: _Compiling, step: Written) -> Iterator[Step]:
     body: Any = step.body
     match step.kind:
         case "repeat":
-            for _ in range(body.times):
-                for inner in body.do:
-                    yield from _steps(making, inner)
+            yield from (found for inner in body.do * body.times for found in _steps(making, inner))
         case "cancel":
             yield _operation(making, body.call, cancel=making.at if body.at is None else body.at)
-        case "crash" if body.during is not None:
-            yield _operation(making, body.during, kill=body.at)
-            yield steps.crash()
         case "crash":
+            yield from [] if body.during is None else [_operation(making, body.during, kill=body.at)]
             yield steps.crash()
         case "advance":
             yield steps.advance(_until(making, body))
@@ -220,7 +216,7 @@ def _bound(making: _Compiling, name: str | None, pool: object) -> str | None:
     if name is None:
         return None
     making.count[name] += 1
-    bind = name if making.count[name] == 1 else f"{name}-{making.count[name]}"
+    bind = name if making.count[name] == 1 else f"{name}#{making.count[name]}"
     making.latest[name] = bind
     making.pools[name] = str(pool or "regular")
     making.names.setdefault(name, []).append(bind)
@@ -243,5 +239,5 @@ def _reads(making: _Compiling, expectation: written.Expectation, number: int) ->
         case _:
             return ()
     return tuple(
-        Step(invocation=step.invocation, bind=f"then-{number}-{step.name}", optional=step.optional) for step in found
+        Step(invocation=step.invocation, bind=f"then_{number}_{step.name}", optional=step.optional) for step in found
     )

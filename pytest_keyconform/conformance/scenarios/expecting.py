@@ -78,7 +78,7 @@ def _violation(kind: str, operation: Operation, expected: str) -> Violation:
 
 def _told_name(operation: Operation) -> str:
     bind = operation.bind
-    return f"{bind} = " if bind and not bind.startswith("then-") else ""
+    return f"{bind} = " if bind and not bind.startswith("then_") else ""
 
 
 def is_value(operation: Operation, wanted: object, seen: Seen) -> bool:
@@ -260,9 +260,8 @@ def _unchanged_since(wanted: Mapping[str, str], seen: Seen, _number: int) -> Ite
 def _log_free_of_keys(_wanted: object, seen: Seen, _number: int) -> Iterator[Violation]:
     for noise in seen.history.noise:
         if noise.kind is NoiseKind.LOGGED:
-            yield Violation(
-                observed=str(noise), expected="no whole key in a log or in output", signature="log of a key"
-            )
+            expected = "no whole key in a log or in output"
+            yield Violation(observed=str(noise), expected=expected, signature="log of a key")
 
 
 CHECKS: Mapping[str, Callable[[Any, Seen, int], Iterator[Violation]]] = {

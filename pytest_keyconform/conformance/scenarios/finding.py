@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest_keyconform
 from pytest_keyconform.errors import ScenarioError
+from pytest_keyconform.spec.places import BUILTIN
 from pytest_keyconform.spec.scenario.parts import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-BUILTIN = "builtin"
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -24,7 +24,7 @@ def shipped() -> Path:
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
-def found(paths: Iterable[str], *, said: str = "--keyconform-scenarios") -> dict[str, Path]:
+def found(paths: Iterable[str], *, said: str) -> dict[str, Path]:
     """Answer the files by their names, in the order of the paths; raises `ScenarioError` where there is none.
 
     A path is a file, a folder, or ``builtin``, also with a folder or a file of those that are shipped behind it.
@@ -75,5 +75,5 @@ def _name(path: Path, root: Path | None) -> str:
 def _hint(text: str) -> str:
     if not text.startswith(BUILTIN):
         return ""
-    names = [f"{BUILTIN}/{path.relative_to(shipped()).as_posix()}" for path in shipped().rglob("*")]
-    return nearest(text, [name.removesuffix(".yaml") for name in names])
+    files = [path.relative_to(shipped()).with_suffix("") for path in shipped().rglob("*.yaml")]
+    return nearest(text, [f"{BUILTIN}/{file.as_posix()}" for file in files])

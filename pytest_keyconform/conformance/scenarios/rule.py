@@ -30,7 +30,7 @@ class ScenarioRule(Invariant, shared=True):
     """What a scenario promises; `rule_of` makes a subclass for each file.
 
     ``programs`` are what it stands for: one for each await that a call is cancelled at. ``kept`` are the invariants of
-    the catalogue that it expects to be kept as well.
+    the catalogue that it expects to be kept as well, ``source`` is its file.
     """
 
     scenario: ClassVar[Scenario]
@@ -98,8 +98,7 @@ def rule_of(scenario: Scenario, name: str, *, source: str, catalogue: Iterable[t
         "timed": not names.isdisjoint(TIMED),
         "awaited": any(step.invocation.get("cancel") is not None for _, _, step in workload.steps()),
     }
-    made: type[ScenarioRule] = types.new_class(name, (ScenarioRule,), {"shared": True}, lambda body: body.update(parts))
-    return made
+    return types.new_class(name, (ScenarioRule,), {"shared": True}, lambda namespace: namespace.update(parts))
 
 
 def _engines(workload: Workload, names: set[str]) -> tuple[str, ...]:

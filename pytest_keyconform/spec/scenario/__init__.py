@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AwareDatetime,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pytest_keyconform.spec.policies import Policies
 from pytest_keyconform.spec.pool import Limits
-from pytest_keyconform.spec.scenario.parts import Key, Name, PoolName, Scalar, Strict, only_one
+from pytest_keyconform.spec.scenario.parts import Instant, Key, Name, PoolName, Scalar, Strict, only_one
 from pytest_keyconform.spec.scenario.steps import Step
 
 HINT = "# yaml-language-server: $schema={schema}"
@@ -37,7 +29,7 @@ class Given(Strict):
     max_failures: Annotated[int, Field(ge=1)] = 3
     max_retries: Annotated[int, Field(ge=0)] = 3
     paid_key: Key | Literal[""] = ""
-    begins: AwareDatetime | None = Field(
+    begins: Instant | None = Field(
         default=None, description="When the wall clock begins: a quarter of an hour from 2026-03-02T12:00:00Z on."
     )
     apart: bool = Field(default=False, description="Each caller has an instance of its own over one storage.")
@@ -158,11 +150,10 @@ class Expectation(Strict):
         default=None, description="Invariants of the catalogue that what happened keeps."
     )
 
-    @model_validator(mode="wrap")
+    @model_validator(mode="before")
     @classmethod
-    def _one(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - pydantic's
-        answer: Self = only_one(cls, value, handler)
-        return answer
+    def _one(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+        return only_one(cls, value)
 
     @property
     def kind(self) -> str:

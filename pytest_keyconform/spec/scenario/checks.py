@@ -99,19 +99,23 @@ def _may_stand(kind: str, inside: tuple[str, ...]) -> bool:
     return not inside or (kind in ("restart", "set_clock") and set(inside) == {"repeat"})
 
 
-def _nested(walk: _Walk, step: Step, here: Place) -> Problems:  # noqa: C901 - one case for each kind
+def _nested(walk: _Walk, step: Step, here: Place) -> Problems:
+    for place, inner in _inner(step, here):
+        yield from _step(walk, inner, place)
+
+
+def _inner(step: Step, here: Place) -> Iterator[tuple[Place, Step]]:
+    """Yield the steps that stand inside a step."""
     match step.kind:
         case "parallel":
             for number, caller in enumerate(step.body):
-                for place, inner in _several(caller, (*here, number)):
-                    yield from _step(walk, inner, place)
+                yield from _several(caller, (*here, number))
         case "repeat":
-            for number, inner in enumerate(step.body.do):
-                yield from _step(walk, inner, (*here, "do", number))
+            yield from _several(step.body.do, (*here, "do"))
         case "cancel":
-            yield from _step(walk, step.body.call, (*here, "call"))
+            yield (*here, "call"), step.body.call
         case "crash" if step.body.during is not None:
-            yield from _step(walk, step.body.during, (*here, "during"))
+            yield (*here, "during"), step.body.during
 
 
 def _several(caller: Step | tuple[Step, ...], here: Place) -> Iterator[tuple[Place, Step]]:
@@ -124,7 +128,7 @@ def _several(caller: Step | tuple[Step, ...], here: Place) -> Iterator[tuple[Pla
 def _name(walk: _Walk, name: str | None, here: Place) -> Problems:
     if name is None:
         return
-    if name in (*walk.keys, *WORDS):
+    if name in (*walk.keys, *WORDS) or name.startswith("then_"):  # as what is read at the end is called
         yield (*here, "as"), f"expected a name for an answer alone, found {name!r}, which means something else"
     elif name in walk.bound:
         yield (*here, "as"), f"expected a name of its own, found {name!r} again"

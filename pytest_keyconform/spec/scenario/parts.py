@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$", description="The name of an answer, given with `as`.")]
 Key = Annotated[
     str, Field(pattern=r"^[A-Za-z][\w-]*(:\w+)?$", description="A key of `given`, stranger-1, or new-1 (of a reload).")
 ]
 PoolName = Literal["regular", "vertex"]
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, (int, float)):
+        message = f"expected an instant such as 2026-03-09T07:00:00Z, found {value}"
+        raise ValueError(message)  # noqa: TRY004 - pydantic lets a TypeError through
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 Scalar = str | int | float | bool | None
 
 
 class Strict(BaseModel):
     """Frozen, and refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def only_one(kind: type[BaseModel], value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - pydantic's
-    """Let a mapping pass that has one name of these; an empty value stands for an empty mapping."""
+def only_one(kind: type[BaseModel], value: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+    """Let a mapping pass that has one name of a model; an empty value stands for an empty mapping."""
     if isinstance(value, BaseModel):
-        return handler(value)
+        return value
     names = [field.alias or name for name, field in kind.model_fields.items()]
     if not isinstance(value, dict) or len(value) != 1:
         found = ", ".join(map(str, value)) if isinstance(value, dict) and value else repr(value)
@@ -37,7 +44,7 @@ def only_one(kind: type[BaseModel], value: Any, handler: Callable[[Any], Any]) -
     if name not in names:
         message = f"expected one of {', '.join(names)}, found {name!r}{nearest(str(name), names)}"
         raise ValueError(message)
-    return handler({name: {} if inside is None else inside})
+    return {name: {} if inside is None else inside}
 
 
 def nearest(name: str, names: list[str]) -> str:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AwareDatetime,
-    ConfigDict,
-    Discriminator,
-    Field,
-    ModelWrapValidatorHandler,
-    Tag,
-    model_validator,
-)
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from pytest_keyconform.spec.scenario.parts import Key, Name, PoolName, Scalar, Strict, only_one
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from pytest_keyconform.spec.scenario.parts import Instant, Key, Name, PoolName, Scalar, Strict, only_one
 
 Outcome = Literal["success", "quota", "auth", "request", "transient"]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
@@ -163,14 +152,6 @@ Caller = Annotated[
 ]
 
 
-def _step(kind: type[Strict], value: Any, handler: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - pydantic's
-    name = next(iter(value), None) if isinstance(value, dict) else None
-    if name in REFUSED:
-        message = f"{name} is no step that can be run: {REFUSED[name]}"
-        raise ValueError(message)
-    return only_one(kind, value, handler)
-
-
 class Step(Strict):
     """One step: exactly one of these."""
 
@@ -206,7 +187,7 @@ class Step(Strict):
     advance_layer: Call | None = None
     parallel: Annotated[tuple[Caller, ...], Field(min_length=1)] | None = None
     repeat: Repeat | None = None
-    advance: Annotated[Seconds, Field(gt=0)] | AwareDatetime | None = Field(
+    advance: Annotated[Seconds, Field(gt=0)] | Instant | None = Field(
         default=None, description="Seconds to let pass, or the instant to wait for."
     )
     set_clock: Seconds | None = Field(default=None, description="Seconds to set the wall clock forth, or back.")
@@ -215,11 +196,14 @@ class Step(Strict):
     crash: Crash | None = None
     restart: Restart | None = None
 
-    @model_validator(mode="wrap")
+    @model_validator(mode="before")
     @classmethod
-    def _one(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - pydantic's
-        answer: Self = _step(cls, value, handler)
-        return answer
+    def _one(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+        name = next(iter(value), None) if isinstance(value, dict) else None
+        if name in REFUSED:
+            message = f"{name} is no step that can be run: {REFUSED[name]}"
+            raise ValueError(message)
+        return only_one(cls, value)
 
     @property
     def kind(self) -> str:
