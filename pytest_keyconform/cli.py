@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.run import Judging, TargetRun
     from pytest_keyconform.spec.settings import Settings
 
-CONFORMS, USAGE, INTERRUPTED = 0, 4, 130
+CONFORMS, BLIND, USAGE, INTERRUPTED = 0, 1, 4, 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,6 +65,12 @@ def _parser() -> Parser:
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
     explain.set_defaults(run=_explain)
     add(commands)
+    selftest = commands.add_parser(
+        "selftest",
+        help="check the harness itself, by planted bugs and a sound manager",
+        description="Exit: 0, or 1 if the harness is blind or accuses the sound manager.",
+    )
+    selftest.set_defaults(run=_selftest)
     schema = commands.add_parser("schema", help="show a JSON Schema")
     schema.add_argument("name", choices=["report", "scenario"], help="of what")
     schema.set_defaults(run=_schema)
@@ -212,6 +218,17 @@ def _explain(asked: argparse.Namespace) -> int:
         )
     print(explained(invariant))
     return CONFORMS
+
+
+def _selftest(_asked: argparse.Namespace) -> int:
+    from pytest_keyconform.selftest import checks
+
+    wrong = []
+    for check in checks():
+        print(check, flush=True)
+        wrong += [check] if check.wrong else []
+    print(f"{len(wrong)} checks went wrong" if wrong else "the harness sees what it should, and accuses nobody")
+    return BLIND if wrong else CONFORMS
 
 
 def _schema(asked: argparse.Namespace) -> int:
