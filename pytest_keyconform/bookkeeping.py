@@ -27,7 +27,7 @@ def waive(asked: argparse.Namespace, path: Path) -> str:
     """Add a waiver to the file at ``path``; nothing is written unless the whole file can stand afterwards."""
     today = dt.datetime.now().astimezone().date()
     waiver = waivers.Waiver(
-        id=asked.id.upper(),
+        id=asked.id if asked.id.startswith(waivers.SCENARIO) else asked.id.upper(),
         reason=asked.reason.strip(),
         owner=asked.owner.strip(),
         added=today,

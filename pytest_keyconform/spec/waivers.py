@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST = 180  # days that a waiver may last
 SHORTEST_REASON = 15  # characters
+SCENARIO = "scenario["
 HEADER = re.compile(r"\s*\[\[\s*waiver\s*\]\]")
 Day = Annotated[dt.date, BeforeValidator(lambda value: value if isinstance(value, (dt.date, str)) else str(value))]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -42,7 +43,7 @@ class WaiverModel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[A-Z]+[0-9]+$")]
+    id: Annotated[str, Field(pattern=r"^([A-Z]+[0-9]+|scenario\[.+\])$")]
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=SHORTEST_REASON)]
     owner: Text
     added: Day
@@ -139,7 +140,7 @@ def _waiver(table: dict[str, Any], *, path: Path, line: Any, ids: Collection[str
         place = error.errors()[0]["loc"]
         name = str(place[0]) if place else "expires"
         raise WaiverError(f"{path}:{line(name)}: {_complaint(name, table)}") from None
-    if model.id not in ids:
+    if model.id not in ids and not model.id.startswith(SCENARIO):  # which this run may not have been given
         raise WaiverError(
             f"{path}:{line('id')}: id: expected {EXPECTED['id']}, found {model.id!r}{nearest(model.id, ids)}; "
             "`keyconform list` shows them all"

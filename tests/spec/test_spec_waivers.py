@@ -41,6 +41,12 @@ def test_a_waiver_is_read():
     assert str(found) == "the new pool comes in April (team-keys, expires 2026-07-31)"
 
 
+def test_a_scenario_is_waived_by_its_name():
+    """A scenario of the user's own is waived as its item is called, whether this run has it or not."""
+    (found,) = of(GOOD.replace('"ACQ01"', '"scenario[two callers never share a key]"'))
+    assert found.id == "scenario[two callers never share a key]"
+
+
 def test_180_days_are_the_most():
     """A waiver lasts 180 days and not one more."""
     assert of(GOOD.replace("2026-07-31", "2026-07-31"))[0].days_left(dt.date(2026, 7, 31)) == 0
