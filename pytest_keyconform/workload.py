@@ -34,8 +34,7 @@ class Given:
 
     ``needs`` names the fields whose value matters to the workload, beyond the two lists of keys: a factory that
     cannot be given them cannot be judged by it. ``starts`` is how many seconds later than usual the wall clock begins,
-    a whole number of quarters of an hour: for the days that are not like the others. ``broken``: the storage is a file
-    where a folder should be, so that nothing can be kept in it.
+    a whole number of quarters of an hour: for the days that are not like the others.
     """
 
     regular: tuple[str, ...] = ("key-1", "key-2", "key-3")
@@ -46,7 +45,6 @@ class Given:
     max_retries: int = 3
     paid_key: str = ""
     starts: float = 0.0
-    broken: bool = False
     needs: frozenset[str] = frozenset()
 
     def limits_of(self, model: str) -> Limits | None:
@@ -62,7 +60,6 @@ class Given:
         for name in ("default_model", "max_failures", "max_retries"):
             value = getattr(self, name)
             parts |= {name: value} if value != getattr(plain, name) or name in self.needs else {}
-        parts |= {"storage": "broken"} if self.broken else {}
         parts |= {"begins": f"+{self.starts / 86_400:g} days"} if self.starts else {}
         return tuple(parts.items())
 
@@ -79,8 +76,8 @@ class Step:
     storage, ``down`` seconds later and its files damaged (``tear``) where that is given, ``crash``: likewise, but it is
     killed, and ``set_clock``: the wall clock is set forth, or back if ``seconds`` is negative, while monotonic time
     goes on. ``census`` counts the tasks, timers and threads that the backend has started and not ended, ``memory`` what
-    it holds. ``spoil_lists`` changes the lists that the factory was given, ``mend`` makes a storage that was broken
-    whole. An operation with the argument ``kill`` is killed as it touches the store for the time of that number from 0.
+    it holds. ``spoil_lists`` changes the lists that the factory was given. An operation with the argument ``kill`` is
+    killed as it touches the store for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable. ``exact``

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from pytest_keyconform.adapters.base import Lease, Usage
+from pytest_keyconform.adapters.answering import counted, key_in, marked, mutate, spoil
 from pytest_keyconform.adapters.connection import SPECIAL, Connection, connect
 from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
 from pytest_keyconform.adapters.sending import Sending
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
 _ANSWERING_A_KEY: Final = frozenset({"acquire", "fail", "next_key", "paid_key", "random_key"})
 _UNANSWERED: Final = Skipped("its key was never answered")
 _AS_IT_STANDS: Final = (str, int, float, type(None))
-_COUNTERS: Final = ("rpm", "tpm", "rpd")
-_DEEPEST: Final = 40
 Call: TypeAlias = Callable[[str, dict[str, object]], object]  # an operation's name and arguments -> what it answers
 
 
@@ -131,7 +127,7 @@ class Recorder:
             if isinstance(response, Cancelled):
                 raise
             return operation
-        cell[0] = _marked(cell[0], warned=self.warnings() > warned)
+        cell[0] = marked(cell[0], warned=self.warnings() > warned)
         return self._answered(cell, step, arguments, answer)
 
     def abandon(self, error: BaseException) -> None:
@@ -172,14 +168,14 @@ class Recorder:
 
     def _real(self, value: object, *, as_lease: bool = False) -> object:
         if isinstance(value, Ref):
-            return self._referred(value) if as_lease else _key(self._referred(value))
+            return self._referred(value) if as_lease else key_in(self._referred(value))
         if isinstance(value, list | tuple):
             return [self._real(item) for item in value]
         return self.keyring.reveal(value)
 
     def _shown(self, value: object) -> object:
         if isinstance(value, Ref):
-            return self.keyring.conceal(_key(self._referred(value)), key=True)
+            return self.keyring.conceal(key_in(self._referred(value)), key=True)
         if isinstance(value, list | tuple):
             return tuple(map(self._shown, value))
         return self.keyring.conceal(value)
@@ -187,7 +183,7 @@ class Recorder:
     def _referred(self, ref: Ref) -> object:
         """Answer the key or the lease that was answered under a name; raises LookupError where none was."""
         answer = self._answers[ref.name]
-        key = _key(answer)
+        key = key_in(answer)
         if not isinstance(key, str) or key in ("", self.policies.sentinel):
             raise LookupError(ref.name)
         return answer
@@ -226,7 +222,7 @@ class Recorder:
             self._answers[step.bind] = answer
         operation = self._returned(cell, Answered(self._plain(step.name, answer)))
         if self._spoilt(step, given):
-            cell[0] = operation = _marked(operation, spoilt=True)
+            cell[0] = operation = marked(operation, spoilt=True)
         if step.invocation.get("spoil"):
             spoil([value for value in given.values() if isinstance(value, list)], self.keyring)
         if step.invocation.get("mutate"):
@@ -264,7 +260,7 @@ class Recorder:
             return self._numbered(answer)
         if name == "usage":
             answer = counted(answer)
-        return self.keyring.conceal(_key(answer), key=name in _ANSWERING_A_KEY)
+        return self.keyring.conceal(key_in(answer), key=name in _ANSWERING_A_KEY)
 
     def _numbered(self, instance: object) -> Opaque:
         """Answer which instance it is, so that a rule can tell one from another."""
@@ -290,58 +286,6 @@ class Recorder:
     def raised(self, error: BaseException, *, bad_input: bool = False) -> Raised:
         """Answer the record of an error of the backend."""
         return raised(error, self.agreement, self.keyring.redact, bad_input=bad_input)
-
-
-def counted(usage: object) -> object:
-    """Answer the counters of a usage, those the backend counts; anything else as it is.
-
-    What a dict holds beside them is passed over; the type of what JSON does not take stands under ``not JSON``.
-    """
-    if isinstance(usage, Usage):
-        return {name: getattr(usage, name) for name in _COUNTERS if getattr(usage, name) is not None}
-    if not isinstance(usage, dict):
-        return usage
-    counters = {name: usage[name] for name in _COUNTERS if name in usage}
-    strange = next((type(value).__name__ for value in list(usage.values()) if not _is_json(value)), None)
-    return counters if strange is None else {**counters, "not JSON": strange}
-
-
-def _is_json(value: object) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def mutate(answer: object, depth: int = _DEEPEST) -> None:
-    """Empty an answer, and every dict and list in it, as a careless caller might."""
-    inside = list(answer.values()) if isinstance(answer, Mapping) else answer
-    if not isinstance(inside, list | tuple) or depth == 0:
-        return
-    for item in list(inside):
-        mutate(item, depth - 1)
-    if isinstance(answer, dict | list):
-        answer.clear()
-
-
-def spoil(lists: Sequence[list[Any]], keyring: Keyring) -> None:
-    """Change lists that a backend was given, as their owner may at any time: they hold ``stranger-9`` alone."""
-    for one in lists:
-        one[:] = [keyring.reveal("stranger-9")]
-
-
-def _key(answer: object) -> object:
-    return answer.key if isinstance(answer, Lease) else answer
-
-
-def _marked(operation: Operation, **noticed: bool) -> Operation:
-    """Answer the operation with what was noticed of the call among its arguments."""
-    more = tuple((name, True) for name, seen in noticed.items() if seen)
-    if not more:
-        return operation
-    invocation = operation.invocation
-    return replace(operation, invocation=Invocation(invocation.name, (*invocation.arguments, *more)))
 
 
 def _cancelled_from_outside() -> bool:

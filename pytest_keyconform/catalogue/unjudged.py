@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 UNJUDGED: Final = {
-    "QUO03": "Acquire-then-record loops running in parallel never have the provider see more than the limit",
     "LIFE01": "Opening either succeeds or raises a typed error: never False, never a half-ready object",
     "LIFE02": "A failed opening leaves no task, timer, thread or connection",
-    "LIFE10": "Who holds an earlier instance reaches the live pool or gets a typed error",
-    "LIFE11": "Changing the lists given at construction changes nothing inside",
-    "LIFE13": "Before opening or after a failed one, calls work in full, raise a typed error or answer by `exhaustion`",
-    "LIFE14": "The provider asked with other pools than the live ones does not silently keep the old",
     "DUR06": "A counter and its expiry are set in one step: a crash between them leaves no immortal counter",
     "DUR07": "A failed store write is reported (False or typed error) or replayed later; never silently lost",
     "DUR08": "With the store down, service goes on within the limits and merges on recovery",

@@ -10,13 +10,14 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_keyconform.adapters.answering import spoil
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.raised import raised
-from pytest_keyconform.adapters.recording import Recorder, spoil
+from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.order import Order
 from pytest_keyconform.engine.overhearing import Overhearing
-from pytest_keyconform.engine.storage import break_, mend, new_storage, remove, tear
+from pytest_keyconform.engine.storage import new_storage, remove, tear
 from pytest_keyconform.engine.weighing import Memory, Weighing
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
@@ -69,13 +70,8 @@ class Program:
         self.noise: list[Noise] = []
         self.storage: Path | None = None
         self.census: Callable[[], Awaitable[tuple[int, int]]] = self._at_rest
-        self._own: dict[str, Call] = {
-            "restart": self._restarted,
-            "census": self._counted,
-            "memory": self._held,
-            "mend": self._mended,
-            "spoil_lists": self._spoilt,
-        }
+        self._own: dict[str, Call] = {"restart": self._restarted, "census": self._counted, "memory": self._held}
+        self._own["spoil_lists"] = self._spoilt
         self._warned: list[warnings.WarningMessage] = []
         self._memory = Memory()
         self._weights: list[tuple[int, int]] = []
@@ -83,9 +79,7 @@ class Program:
         self.outside = target.policies.durability != "none"
         self.pass_time: Callable[[float], None] = clock.advance
         self.leased = leased
-        self.overhearing: Overhearing | None = None
-        if workload.overheard:
-            self.overhearing = Overhearing(self.keyring, target.modules())
+        self.overhearing = Overhearing(self.keyring, target.modules()) if workload.overheard else None
         self._leases: dict[tuple[str, str], Ref] = {}
         self._taken = 0
         self._order = Order(clock)
@@ -97,8 +91,6 @@ class Program:
         """Open a manager on the workload's pool; tell whether that went well."""
         if self.storage is None:
             self.storage = new_storage(self.target)
-            if self.workload.given.broken:
-                break_(self.storage)
         called = self._order.tick()
         try:
             self.opened = await self.instance(opened=not self.workload.unopened)
@@ -123,9 +115,6 @@ class Program:
 
     def _warnings(self) -> int:
         return len(self._warned) + (0 if self.overhearing is None else self.overhearing.warnings)
-
-    async def _mended(self, *_: object) -> None:
-        mend(self.storage)
 
     async def _spoilt(self, *_: object) -> None:
         spoil([] if self.opened is None else [one for one in self.opened.handed if isinstance(one, list)], self.keyring)

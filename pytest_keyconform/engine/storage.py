@@ -23,20 +23,6 @@ def new_storage(target: Target) -> Path | None:
     return Path(tempfile.mkdtemp(prefix="keyconform-", dir=_quick_folder()))
 
 
-def break_(storage: Path | None) -> None:
-    """Put a file in the place of a storage."""
-    if storage is not None:
-        remove(storage)
-        storage.write_text("no folder", encoding="utf-8")
-
-
-def mend(storage: Path | None) -> None:
-    """Make a storage that was broken an empty folder."""
-    if storage is not None and storage.is_file():
-        storage.unlink()
-        storage.mkdir()
-
-
 def tear(storage: Path | None, how: str) -> None:
     """Damage each file of a storage: cut it to ``half``, overwrite it (``garbled``), or leave it ``empty``."""
     for path in sorted(storage.rglob("*")) if storage is not None else ():
@@ -49,7 +35,7 @@ def tear(storage: Path | None, how: str) -> None:
 def remove(storage: Path | None) -> None:
     """Remove such a folder, whatever is in it."""
     if storage is not None:
-        storage.unlink() if storage.is_file() else shutil.rmtree(storage, ignore_errors=True)
+        shutil.rmtree(storage, ignore_errors=True)
 
 
 @contextmanager

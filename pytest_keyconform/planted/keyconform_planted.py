@@ -20,10 +20,7 @@ QUOTA, AUTH, REQUEST = 429, (401, 403), (400, 404, 413, 422)
 
 @dataclass
 class Record:
-    """What is known of one key, by model.
-
-    ``used`` are a minute, its requests and tokens, ``daily`` a day and its requests, ``marked`` the minute of a 429.
-    """
+    """One key by model: ``used``: a minute, requests, tokens; ``daily``: a day, requests; ``marked``: a minute."""
 
     strikes: int = 0
     banned: bool = False
@@ -37,10 +34,8 @@ class Sound:
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
-        self.books = {
-            vertex: {key: Record() for key in keys}
-            for vertex, keys in ((False, pool.api_keys), (True, pool.vertex_api_keys))
-        }
+        pools = {False: pool.api_keys, True: pool.vertex_api_keys}
+        self.books = {vertex: {key: Record() for key in keys} for vertex, keys in pools.items()}
         self.turns = {False: 0, True: 0}
         self.locks = {False: asyncio.Lock(), True: asyncio.Lock()}
 

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
+from pytest_keyconform.adapters.answering import counted, mutate
 from pytest_keyconform.adapters.base import Adapter, Lease, Usage
 from pytest_keyconform.adapters.connection import connect
 from pytest_keyconform.adapters.keys import Keyring, canary
-from pytest_keyconform.adapters.recording import Recorder, counted, mutate
+from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.errors import Unsupported
 from pytest_keyconform.operation import (
     Answered,
