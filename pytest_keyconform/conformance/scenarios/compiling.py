@@ -189,7 +189,8 @@ def _argument(making: _Compiling, kind: str, body: Any, name: str) -> dict[str, 
     match name:
         case "key":
             ref = making.latest.get(value) if isinstance(value, str) else None
-            return {RENAMED.get((kind, name), name): value if ref is None else Ref(ref)}
+            found: dict[str, object] = {RENAMED.get((kind, name), name): value if ref is None else Ref(ref)}
+            return found | ({"of": ref} if ref is not None and kind == "release" else {})  # whose lease, for the rules
         case "pool":
             return {name: value or _pool(making, getattr(body, "key", None))}
         case "model" if kind in MODELLED and not said:
