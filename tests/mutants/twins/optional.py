@@ -70,9 +70,9 @@ class CarriesOver(Adapter):
         return await self._books.get_key(model, pool == "vertex")
 
     async def record(self, lease, model, pool, tokens, outcome) -> bool:
-        kind = {"quota": "429", "auth": "permanent"}.get(outcome)
+        key, kind = getattr(lease, "key", None), {"quota": "429", "auth": "permanent"}.get(outcome)
         return await self._books.update_usage(
-            model, lease.key, pool == "vertex", tokens, error=outcome != "success", error_type=kind
+            model, key, pool == "vertex", tokens, error=outcome != "success", error_type=kind
         )
 
     async def usage(self, key, model, pool):
