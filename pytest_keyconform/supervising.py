@@ -11,6 +11,7 @@ import ctypes
 import gc
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -176,12 +177,25 @@ class Child:
         self._ended = True
         self._last.detach()
         self.connection.close()
-        _, status = os.waitpid(self.pid, 0)
+        ended, status = _reaped(self.pid)
+        if not ended:  # it let go of the connection, and lives on
+            _kill(self.pid, os.getpid())
+            return "a call closed the connection to the process that judges"
         with suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         if os.WIFSIGNALED(status):
             return f"a call ended the process ({signal.Signals(os.WTERMSIG(status)).name})"
         return f"a call ended the process (exit status {os.waitstatus_to_exitcode(status)})"
+
+
+def _reaped(pid: int) -> tuple[int, int]:
+    """Answer what `os.waitpid` does, of a process that is about to end; 0 first where it does not within a while."""
+    handle = os.pidfd_open(pid)
+    try:
+        select.select([handle], [], [], HURRIED)
+    finally:
+        os.close(handle)
+    return os.waitpid(pid, os.WNOHANG)
 
 
 def _kill(pid: int, parent: int) -> None:

@@ -59,6 +59,14 @@ class Blocks(Sound):
             ctypes.PyDLL(None).sleep(100)
 
 
+class LetsGo(Sound):
+    def nothing_left(self):
+        os.closerange(3, 4096)
+        signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+        while True:
+            ctypes.PyDLL(None).sleep(100)
+
+
 class Interrupts(Sound):
     def nothing_left(self):
         raise KeyboardInterrupt
@@ -102,6 +110,15 @@ def test_a_backend_that_ends_the_process(run, name, said):
     assert reports["EXH04"].status == "conforms"
     running.results |= reports
     assert running.report().operations == ("acquire", "record")
+
+
+def test_a_backend_that_closes_every_file(run, monkeypatch):
+    """A process that let go of its connection and lives on is ended, and what follows is judged."""
+    monkeypatch.setattr(supervising, "HURRIED", 0.1)
+    reports = judged(run("LetsGo", timeout=5.0))
+    assert reports["EXH03"].status == "inconclusive"
+    assert "closed the connection" in reports["EXH03"].reason
+    assert reports["EXH04"].status == "conforms"
 
 
 def test_a_call_that_cannot_be_interrupted(run, monkeypatch):
