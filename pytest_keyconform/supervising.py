@@ -190,11 +190,8 @@ class Child:
 
 def _reaped(pid: int) -> tuple[int, int]:
     """Answer what `os.waitpid` does, of a process that is about to end; 0 first where it does not within a while."""
-    handle = os.pidfd_open(pid)
-    try:
+    with os.fdopen(os.pidfd_open(pid), "rb") as handle:
         select.select([handle], [], [], HURRIED)
-    finally:
-        os.close(handle)
     return os.waitpid(pid, os.WNOHANG)
 
 

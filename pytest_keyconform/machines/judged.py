@@ -61,8 +61,8 @@ class JudgedMachine(ProgramMachine):
     """Runs programs against a target; the base of every machine that users subclass.
 
     ``target`` is a target as ``--keyconform`` takes it. ``families`` are those of the invariants that judge, ``ids``
-    a choice among them (all of them by default). ``seed`` is what `random` is seeded with, ``timeout`` the seconds
-    of real time that one program may take.
+    a choice among them: by default all that must hold, advisory ones where they are named. ``seed`` is what `random`
+    is seeded with, ``timeout`` the seconds of real time that one program may take.
 
     A subclass may add rules that call `do`, say otherwise what the rules draw from, and look at each history itself
     (`look`). Raises `AssertionError` for a violation, `TargetError` where the target cannot be opened, and skips the
@@ -91,7 +91,9 @@ class JudgedMachine(ProgramMachine):
         return tuple(
             kind
             for kind in CATALOGUE
-            if (not cls.families or kind.family() in cls.families) and (not cls.ids or kind.id in cls.ids)
+            if (kind.level == "must" or kind.id in cls.ids)
+            and (not cls.families or kind.family() in cls.families)
+            and (not cls.ids or kind.id in cls.ids)
         )
 
     def look(self, history: History) -> None:

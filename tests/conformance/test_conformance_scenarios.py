@@ -10,7 +10,6 @@ from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.catalogue.notation import EVERYTHING
 from pytest_keyconform.catalogue.notation import read as history_of
 from pytest_keyconform.conformance import Conformance
-from pytest_keyconform.conformance.judging import judge_of
 from pytest_keyconform.conformance.scenarios import rule, rules
 from pytest_keyconform.conformance.scenarios.compiling import compiled, variants
 from pytest_keyconform.conformance.scenarios.finding import found, shipped
@@ -19,6 +18,7 @@ from pytest_keyconform.conformance.scenarios.saving import save
 from pytest_keyconform.engine.explore import Unjudged
 from pytest_keyconform.errors import ScenarioError
 from pytest_keyconform.history import History, Noise, NoiseKind
+from pytest_keyconform.judging import judge_of
 from pytest_keyconform.operation import Ref
 from pytest_keyconform.report import InvariantReport
 from pytest_keyconform.spec.scenario.reading import read
