@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_keyconform.catalogue.invariant import IN_PROCESS, Invariant, broken
 from pytest_keyconform.conformance.scenarios.compiling import Compiled, compiled, variants
-from pytest_keyconform.conformance.scenarios.expecting import Seen
+from pytest_keyconform.conformance.scenarios.expecting import FORWARDING, Seen
 from pytest_keyconform.conformance.scenarios.expecting import broken as unmet
 from pytest_keyconform.history import Ending
 from pytest_keyconform.operation import Raised
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 APART = ("simulated-processes", "processes")
 TIMED = ("advance", "set_clock")
-STORED = ("restart", "crash")
+STORED = ("restart", "crash", "mend")
 
 
 class ScenarioRule(Invariant, shared=True):
@@ -60,7 +60,7 @@ class ScenarioRule(Invariant, shared=True):
         for kind in self.kept:
             yield from kind(self.policies, self.claims).violations(history)
         for operation in history.operations:
-            if operation.undeclared:
+            if operation.undeclared and operation.name not in FORWARDING:
                 kind_of = operation.response.kind if isinstance(operation.response, Raised) else ""
                 expected = "an answer, or an error the backend declares"
                 yield broken(operation, expected, f"{operation.name} raises {kind_of}")
@@ -93,7 +93,10 @@ def rule_of(scenario: Scenario, name: str, *, source: str, catalogue: Iterable[t
         "subject": tuple(sorted({*names, "open"})) if _names_opening(scenario) else tuple(sorted(names)),
         "overlap": len(workload.clients) > 1,
         "engines": _engines(workload, names),
-        "stored": workload.apart or not names.isdisjoint(STORED) or any(kind.stored for kind in kept),
+        "stored": workload.apart
+        or not names.isdisjoint(STORED)
+        or workload.given.broken
+        or any(kind.stored for kind in kept),
         "shared": workload.apart and len(workload.clients) > 1,
         "timed": not names.isdisjoint(TIMED),
         "awaited": any(step.invocation.get("cancel") is not None for _, _, step in workload.steps()),
