@@ -118,7 +118,6 @@ def given_of(given: written.Given) -> Given:
         max_failures=given.max_failures,
         max_retries=given.max_retries,
         paid_key=given.paid_key,
-        broken=given.storage == "broken",
         starts=0.0 if given.begins is None else (given.begins - BEGINNING).total_seconds(),
         needs=frozenset(needs),
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 APART = ("simulated-processes", "processes")
 TIMED = ("advance", "set_clock")
-STORED = ("restart", "crash", "mend")
+STORED = ("restart", "crash")
 
 
 class ScenarioRule(Invariant, shared=True):
@@ -93,10 +93,7 @@ def rule_of(scenario: Scenario, name: str, *, source: str, catalogue: Iterable[t
         "subject": tuple(sorted({*names, "open"})) if _names_opening(scenario) else tuple(sorted(names)),
         "overlap": len(workload.clients) > 1,
         "engines": _engines(workload, names),
-        "stored": workload.apart
-        or not names.isdisjoint(STORED)
-        or workload.given.broken
-        or any(kind.stored for kind in kept),
+        "stored": workload.apart or not names.isdisjoint(STORED) or any(kind.stored for kind in kept),
         "shared": workload.apart and len(workload.clients) > 1,
         "timed": not names.isdisjoint(TIMED),
         "awaited": any(step.invocation.get("cancel") is not None for _, _, step in workload.steps()),

@@ -81,7 +81,6 @@ def _given(program: Workload) -> dict[str, Any]:
         found |= {name: value} if value != getattr(plain, name) else {}
     if given.starts:
         found["begins"] = (BEGINNING + timedelta(seconds=given.starts)).isoformat()
-    found |= {"storage": "broken"} if given.broken else {}
     found |= {"opened": False} if program.unopened else {}
     return found | ({"apart": True} if program.apart else {})
 
@@ -125,7 +124,7 @@ def _shape(program: Workload) -> object:
     steps = tuple(tuple(_invocation(step) for step in part) for part in parts)
     given = program.given
     rows = (given.regular, given.vertex, given.limits, given.default_model, given.max_failures, given.max_retries)
-    return steps, rows, given.paid_key, given.starts, given.broken, program.apart, program.unopened
+    return steps, rows, given.paid_key, given.starts, program.apart, program.unopened
 
 
 def _invocation(step: Step) -> object:

@@ -32,9 +32,6 @@ class Given(Strict):
     begins: Instant | None = Field(
         default=None, description="When the wall clock begins: a quarter of an hour from 2026-03-02T12:00:00Z on."
     )
-    storage: Literal["whole", "broken"] = Field(
-        default="whole", description="broken: nothing can be stored until it is mended."
-    )
     opened: bool = Field(default=True, description="false: the manager is made, and not opened before the first step.")
     apart: bool = Field(default=False, description="Each caller has an instance of its own over one storage.")
     policies: dict[str, Any] = Field(

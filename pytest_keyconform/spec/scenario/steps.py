@@ -14,8 +14,8 @@ Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 # Why an operation or a fault of the design is no step here.
 REFUSED = {
-    "fault": "no engine of this release makes a store or a source fail in between; `storage: broken` in given does so "
-    "from the beginning, and what `send` of a call says is an upstream that fails",
+    "fault": "no engine of this release makes a store or a source fail; what `send` of a call says is an "
+    "upstream that fails, and restart and crash damage a storage",
     "stream": "no engine of this release reads a stream from a backend",
     "clock": "time is moved by advance and set_clock",
 }
@@ -207,7 +207,6 @@ class Step(Strict):
     cancel: Cancel | None = None
     crash: Crash | None = None
     restart: Restart | None = None
-    mend: Call | None = Field(default=None, description="Makes a storage whole that was broken.")
 
     @model_validator(mode="before")
     @classmethod
