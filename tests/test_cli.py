@@ -259,3 +259,21 @@ def test_what_does_not_belong_together(shards, capsys, files, message):
     assert main(["merge", *(f"{name}.json" for name in files), "--report", "json:all.json"]) == 4
     assert capsys.readouterr().err.startswith(f"ERROR: {message}")
     assert not (shards / "all.json").exists()
+
+
+def test_schema_shows_that_of_scenario_files(capsys):
+    """`keyconform schema scenario` prints what editors complete scenario files by."""
+    assert main(["schema", "scenario"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "pytest-keyconform scenario"
+
+
+def test_check_runs_scenario_files(monkeypatch, tmp_path, capsys):
+    """`check --scenarios` judges by files too; one that cannot be used exits 4 with its line."""
+    monkeypatch.chdir(tmp_path)
+    story = "title: served\nwhen:\n  - acquire: {as: a}\nthen:\n  - in_pool: {a: vertex}\n"
+    (tmp_path / "wrong.yaml").write_text(story, encoding="utf-8")
+    assert main(["check", "reference", "--select", "scenario", "--scenarios", "wrong.yaml"]) == 1
+    assert "expected: a is a key of the vertex pool" in capsys.readouterr().out
+    (tmp_path / "wrong.yaml").write_text(story.replace("acquire", "aquire"), encoding="utf-8")
+    assert main(["check", "reference", "--scenarios", "wrong.yaml"]) == 4
+    assert "wrong.yaml:3: when[0]: expected one of" in capsys.readouterr().err

@@ -1,11 +1,14 @@
 """Scenarios compiled to workloads, their expectations judged over histories, and the files that are shipped."""
 
+import asyncio
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from pytest_keyconform import Adapter, Lease, Policies
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.catalogue.notation import EVERYTHING
 from pytest_keyconform.catalogue.notation import read as history_of
@@ -316,6 +319,50 @@ def test_the_reference_keeps_all_that_apply():
     reports = [conformance.judge(kind.id) for kind in SHIPPED]
     assert {report.status for report in reports} == {"conforms", "not-applicable"}
     assert sum(report.status == "conforms" for report in reports) >= 125
+
+
+class Leases(Adapter):
+    """Keys are held under a number until they are given back; who finds none waits for one."""
+
+    policies = Policies(exhaustion="blocks", tenure="lease", counted_on="none")
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self._free, self._held, self._freed = list(dict.fromkeys(pool.api_keys)), {}, asyncio.Condition()
+        self._numbers = itertools.count()
+
+    async def acquire(self):
+        async with self._freed:
+            try:
+                async with asyncio.timeout(5):
+                    await self._freed.wait_for(lambda: self._free)
+            except TimeoutError:
+                return ""
+            number = next(self._numbers)
+            self._held[number] = self._free.pop(0)
+            return Lease(self._held[number], handle=number)
+
+    async def release(self, lease) -> None:
+        async with self._freed:
+            if lease.handle in self._held:
+                self._free.append(self._held.pop(lease.handle))
+                self._freed.notify()
+
+    def status(self):
+        return {"valid_keys": dict.fromkeys(self.pool.api_keys, 0), "invalid_keys": {}}
+
+
+def test_leases_that_are_waited_for_have_their_stories():
+    """What the shipped stories say of leases and of those who wait for one holds of a manager that does both."""
+    conformance = judging(f"{__name__}:Leases", SHIPPED)
+    told = {kind.id[9:-1] for kind in SHIPPED if conformance.judge(kind.id).status == "conforms"}
+    assert told >= {
+        "acquire/a-lease-is-exclusive",
+        "acquire/a-lease-is-given-back-once",
+        "acquire/a-late-release-frees-nothing",
+        "acquire/leases-in-parallel",
+        "liveness/who-waits-for-a-lease-is-served",
+    }
 
 
 def test_what_cannot_be_run_says_what_is_lacking(tmp_path):

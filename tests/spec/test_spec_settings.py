@@ -37,6 +37,22 @@ def test_the_first_source_wins():
     assert (found.seed, found.profile) == (5, "deep")
 
 
+def test_scenarios_are_found_from_where_they_are_named(tmp_path):
+    """A path of scenarios begins at the folder of who names it; `builtin` is a name; flags win over files."""
+    flags = Source(values={"scenarios": None}, naming="--keyconform", folder=Path("elsewhere"))
+    file = Source(values={"scenarios": ["stories", "builtin/time"]}, naming="x: {name}", folder=tmp_path)
+    found = read([flags, file], table={}, search=())
+    assert found.scenarios == (str(tmp_path / "stories"), "builtin/time")
+    assert of(scenarios="one.yaml").scenarios == ("one.yaml",)
+
+
+def test_the_folder_for_failures_is_made(tmp_path):
+    """Programs that break invariants are saved to a folder that is made where it is not there."""
+    source = Source(values={"save_failures": "a/b"}, naming="x: {name}", folder=tmp_path)
+    assert read([source], table={}, search=()).save_failures == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
+
+
 def test_they_travel_as_json():
     """Settings come back from JSON as they were: that is how a worker gets them."""
     found = of(target=["a=app:make"], select="acq,FMT01", seed="random", replay="ACQ01:t1:x", max_time="9")

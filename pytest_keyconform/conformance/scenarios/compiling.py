@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 NAME = "scenario"
 FIRST = 4  # awaits at which a call is cancelled where the scenario names none
-MODELLED = ("acquire", "random_key", "record", "fail", "usage")  # about the default model where none is named
+MODELLED = ("acquire", "call", "random_key", "record", "fail", "usage")  # about the default model where none is named
+ALWAYS_SAID = ("status", "tokens", "outcome", "retries")
 EXACT = frozenset({"tokens", "retry_after"})  # what changes the meaning of a story where it is not heard
 SAYING = ("bad", "mutate", "form", "positional")
 RENAMED = {("record", "key"): "lease", ("fail", "key"): "lease", ("release", "key"): "lease"}
@@ -90,6 +91,7 @@ def compiled(scenario: written.Scenario, *, at: int = 0) -> Compiled:
         clients=tuple(clients),
         finale=tuple(finale),
         apart=scenario.given.apart or (len(clients) == 1 and not setup),
+        unopened=not scenario.given.opened,
         overheard=any(one.kind == "log_free_of_keys" for one in scenario.then),
         whole=any(one.kind != "keeps" for one in scenario.then),  # what is expected is so after all of the steps
     )
@@ -177,7 +179,7 @@ def _operation(making: _Compiling, step: Written, **special: object) -> Step:
     return Step(
         invocation=Invocation(step.kind, (*arguments.items(), *special.items())),
         bind=bind,
-        optional=getattr(body, "optional", False) or step.kind == "release",
+        optional=getattr(body, "optional", False),
         exact=not EXACT.isdisjoint(body.model_fields_set),
     )
 
@@ -195,12 +197,10 @@ def _argument(making: _Compiling, kind: str, body: Any, name: str) -> dict[str, 
             return {name: value or _pool(making, getattr(body, "key", None))}
         case "model" if kind in MODELLED and not said:
             return {name: making.scenario.given.model}
-        case "model":
-            return {name: value} if said or kind in MODELLED else {}
-        case "status" | "tokens" | "outcome" | "retries":
-            return {name: value}
+        case "send":
+            return {name: tuple(map(str, value))}
         case _:
-            return {name: value} if said else {}
+            return {name: value} if said or name in ALWAYS_SAID else {}
 
 
 def _pool(making: _Compiling, key: object) -> str:

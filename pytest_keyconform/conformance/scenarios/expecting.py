@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.scenario import Expectation, StateOf, UsageIs
 
 SLACK = 0.01  # seconds that the calls themselves take
+FORWARDING = ("call", "send")  # lets an error of its upstream, or of its caller's code, through
 COUNTERS = ("rpm", "tpm", "rpd")
 
 
@@ -226,7 +227,7 @@ def _views(wanted: StateOf, operation: Operation, seen: Seen) -> Iterator[tuple[
 
 def _raises(wanted: str | Mapping[str, str], seen: Seen, _number: int) -> Iterator[Violation]:
     if isinstance(wanted, str):
-        pairs = [(operation, wanted) for operation in seen.history.operations]
+        pairs = [(operation, wanted) for operation in seen.history.operations if operation.name not in FORWARDING]
     else:
         pairs = [(operation, how) for name, how in wanted.items() for operation in seen.named(name)]
     for operation, how in pairs:

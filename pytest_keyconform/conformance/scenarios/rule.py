@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_keyconform.catalogue.invariant import IN_PROCESS, Invariant, broken
 from pytest_keyconform.conformance.scenarios.compiling import Compiled, compiled, variants
-from pytest_keyconform.conformance.scenarios.expecting import Seen
+from pytest_keyconform.conformance.scenarios.expecting import FORWARDING, Seen
 from pytest_keyconform.conformance.scenarios.expecting import broken as unmet
 from pytest_keyconform.history import Ending
 from pytest_keyconform.operation import Raised
@@ -60,7 +60,7 @@ class ScenarioRule(Invariant, shared=True):
         for kind in self.kept:
             yield from kind(self.policies, self.claims).violations(history)
         for operation in history.operations:
-            if operation.undeclared:
+            if operation.undeclared and operation.name not in FORWARDING:
                 kind_of = operation.response.kind if isinstance(operation.response, Raised) else ""
                 expected = "an answer, or an error the backend declares"
                 yield broken(operation, expected, f"{operation.name} raises {kind_of}")

@@ -81,6 +81,7 @@ def _given(program: Workload) -> dict[str, Any]:
         found |= {name: value} if value != getattr(plain, name) else {}
     if given.starts:
         found["begins"] = (BEGINNING + timedelta(seconds=given.starts)).isoformat()
+    found |= {"opened": False} if program.unopened else {}
     return found | ({"apart": True} if program.apart else {})
 
 
@@ -107,7 +108,7 @@ def _body(step: Step, arguments: dict[str, object]) -> dict[str, Any]:
             body[BACK.get((step.name, name), name)] = _value(value)
     body |= {"model": None} if step.name in MODELLED and "model" not in body else {}
     body |= {"as": step.bind} if step.bind else {}
-    return body | ({"optional": True} if step.optional and step.name != "release" else {})
+    return body | ({"optional": True} if step.optional else {})
 
 
 def _value(value: object) -> object:
@@ -123,7 +124,7 @@ def _shape(program: Workload) -> object:
     steps = tuple(tuple(_invocation(step) for step in part) for part in parts)
     given = program.given
     rows = (given.regular, given.vertex, given.limits, given.default_model, given.max_failures, given.max_retries)
-    return steps, rows, given.paid_key, given.starts, program.apart
+    return steps, rows, given.paid_key, given.starts, program.apart, program.unopened
 
 
 def _invocation(step: Step) -> object:

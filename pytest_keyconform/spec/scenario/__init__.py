@@ -32,6 +32,7 @@ class Given(Strict):
     begins: Instant | None = Field(
         default=None, description="When the wall clock begins: a quarter of an hour from 2026-03-02T12:00:00Z on."
     )
+    opened: bool = Field(default=True, description="false: the manager is made, and not opened before the first step.")
     apart: bool = Field(default=False, description="Each caller has an instance of its own over one storage.")
     policies: dict[str, Any] = Field(
         default={}, description="Policies the scenario needs: a value, or a list of those it is true under."

@@ -26,6 +26,7 @@ ALONE = ("parallel", "restart", "crash", "set_clock", "repeat")
 UNNAMED = ("parallel", "repeat", "advance", "set_clock", "crash")  # steps that answer nothing
 OWN = frozenset({*ALONE, "advance", "census", "cancel"})
 WORDS = frozenset({"nothing", "sentinel", "regular", "vertex", "success", "quota", "auth", "request", "transient"})
+MOST = 5000  # steps of a scenario, each repetition counted
 QUARTER = timedelta(minutes=15)
 
 
@@ -65,7 +66,16 @@ def _given(given: Given) -> Problems:
         yield ("given", "begins"), f"expected {expected}, found {begins.isoformat()}"
 
 
+def _size(step: Step) -> int:
+    """Answer how many steps a step stands for."""
+    inside = sum(_size(inner) for _, inner in _inner(step, ()))
+    return max(1, inside * step.body.times if step.kind == "repeat" else inside)
+
+
 def _whole(scenario: Scenario) -> Problems:
+    size = sum(map(_size, scenario.when))
+    if size > MOST:
+        yield ("when",), f"expected at most {MOST} steps, each repetition counted, found {size}"
     kinds = [step.kind for step in scenario.when]
     for kind in ("parallel", "crash"):
         places = [number for number, one in enumerate(kinds) if one == kind]

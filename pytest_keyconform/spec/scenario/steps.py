@@ -9,13 +9,14 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pytest_keyconform.spec.scenario.parts import Instant, Key, Name, PoolName, Scalar, Strict, only_one
 
 Outcome = Literal["success", "quota", "auth", "request", "transient"]
+Line = Annotated[str, Field(pattern=r"^(ok|own|slow|hang|\d{3}( .*)?)$")]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 # Why an operation or a fault of the design is no step here.
 REFUSED = {
-    "fault": "no engine of this release can make a store, a source or an upstream fail",
+    "fault": "no engine of this release makes a store or a source fail; what `send` of a call says is an "
+    "upstream that fails, and restart and crash damage a storage",
     "stream": "no engine of this release reads a stream from a backend",
-    "call": "it needs a function to send with, which a file cannot hold",
     "clock": "time is moved by advance and set_clock",
 }
 
@@ -114,6 +115,16 @@ class Migrate(Call):
     rows: tuple[dict[str, Any], ...]
 
 
+class Wrapped(OfModel):
+    """Let the backend call code with a key; it meets what `send` says, one each time it is asked, then no trouble."""
+
+    pool: PoolName | None = None
+    send: tuple[int | Line, ...] = Field(
+        default=(),
+        description="A status such as 429 or `500 took 4290 ms`, ok, own (the code itself fails), slow, or hang.",
+    )
+
+
 class Restart(Strict):
     """Close the manager and open another one on its storage, some seconds later, its files damaged."""
 
@@ -180,6 +191,7 @@ class Step(Strict):
     tick: Call | None = None
     health: Call | None = None
     paid_key: Call | None = None
+    call: Wrapped | None = None
     bulk: Bulk | None = None
     configure: Configure | None = None
     is_secret: IsSecret | None = None
