@@ -175,7 +175,7 @@ class OtherPools(Invariant):
     requires = ("instance", "acquire")
     unhindered = True
     CONFORMING = (
-        "instance(api_keys=key-1;)\ninstance(api_keys=key-4;)\nacquire(through=b) -> key-4",
+        "acquire() -> key-1\ninstance(api_keys=key-1;)\ninstance(api_keys=key-4;)\nacquire(through=b) -> key-4",
         "instance(api_keys=key-1;)\ninstance(api_keys=key-4;) -> raises typed AlreadyThere",
         "instance(api_keys=key-1;)\ninstance(api_keys=key-4;, warned=True)\nacquire(through=b) -> key-1",
     )
@@ -190,7 +190,8 @@ class OtherPools(Invariant):
         """Look at what is served after the second asking, unless that warned or refused."""
         made = list(history.named("instance"))
         for operation in history.named("acquire"):
-            if len(made) > 1 and _silent(made[1]) and operation.value in history.given.regular:
+            asked = operation.get("through") == "b"
+            if asked and len(made) > 1 and _silent(made[1]) and operation.value in history.given.regular:
                 yield broken(operation, "a key of the new pool, or a warning", "other pools are silently passed over")
 
 
