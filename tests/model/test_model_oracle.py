@@ -307,3 +307,19 @@ def test_equal_states_have_equal_fingerprints():
     other = after(AUTH.replace("key-1", "key-3") + AUTH)[1][0]
     assert replace(one, reserved={}).fingerprint() == replace(other, reserved={}).fingerprint()
     assert one.fingerprint() != after(AUTH)[1][0].fingerprint()
+
+
+@pytest.mark.parametrize(
+    "text, truth",
+    [
+        (f"given m1.tpm=8\n{SUCCESS}advance(seconds=61)", YES),
+        (f"given m1.tpm=8\n{SUCCESS * 2}advance(seconds=1)", MAYBE),
+        (f"given m1.tpm=8\n{SUCCESS * 2}advance(seconds=61)", MAYBE),
+        (f"given m1.tpm=8\n{SUCCESS * 2}advance(seconds=90)", YES),
+        (f"given m1.rpm=1\n{SUCCESS * 3}advance(seconds=150)", MAYBE),
+        (f"given m1.rpd=4\n{SUCCESS * 3}advance(seconds=1)", YES),
+    ],
+)
+def test_a_bucket_that_was_overfilled_drains_longer(text, truth):
+    """Reports may fill a bucket beyond its limit: then it is free as many minutes later, and until then it may be."""
+    assert usable(f"policy minute_window=bucket\n{text}") == {truth}

@@ -22,6 +22,7 @@ import jury
 from mutator import mutants_of
 
 KEPT = Path(__file__).parents[2] / ".mutation" / "results.jsonl"
+UNDECIDED = ["time", "out"]  # of the whole mutant: an invariant that hangs has a bound of its own, and catches it
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 
 
@@ -73,7 +74,7 @@ def judged(waiting, ids, *, jobs, seconds):
                 continue
             job.end()
             del running[mutant]
-            yield mutant, ["time", "out"] if answer is None else answer[0]
+            yield mutant, UNDECIDED if answer is None else answer[0]
 
 
 def conforming(seconds):
@@ -97,7 +98,7 @@ def main(arguments=None):
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="K", help="begin the sample at the K-th")
     parser.add_argument("--files", nargs="*", default=(), metavar="FILE", help="only these modules")
     parser.add_argument("--jobs", type=int, default=2, metavar="J", help="processes at a time (default: 2)")
-    parser.add_argument("--seconds", type=float, default=150.0, metavar="S", help="bound of one mutant")
+    parser.add_argument("--seconds", type=float, default=300.0, metavar="S", help="bound of one mutant")
     parser.add_argument("--results", type=Path, default=KEPT, metavar="PATH", help="where results are kept")
     asked = parser.parse_args(arguments)
     sample = every_mutant(asked.files)[asked.first :: asked.every]
@@ -107,7 +108,8 @@ def main(arguments=None):
     ids = conforming(300.0) if waiting else {}
     for mutant, caught in judged(waiting, ids, jobs=asked.jobs, seconds=asked.seconds):
         results[mutant.key] = caught
-        keep(asked.results, tree, mutant.key, caught)
+        if caught != UNDECIDED:  # it is tried again
+            keep(asked.results, tree, mutant.key, caught)
         print(f"{' '.join(caught) if caught else 'SURVIVED':<16} {mutant.key}", flush=True)  # noqa: T201 - likewise
     return summed_up(sample, results)
 
@@ -122,9 +124,11 @@ def summed_up(sample, results):
         print(f"\nsurvived: {mutant.key}\n{mutant.diff(source)}")  # noqa: T201 - likewise
     for key in stale:
         print(f"\nexplained as a survivor, and caught: {key}")  # noqa: T201 - likewise
-    caught = len(sample) - len(alive)
-    rate = 100 * caught / max(1, len(sample))
-    print(f"\n{caught} of {len(sample)} mutants caught ({rate:.1f} %); {len(alive) - len(unknown)} survivors explained")  # noqa: T201 - likewise
+    undecided = sum(results[mutant.key] == UNDECIDED for mutant, _ in sample)
+    decided = len(sample) - undecided
+    rate = 100 * (decided - len(alive)) / max(1, decided)
+    print(f"\n{decided - len(alive)} of {decided} mutants caught ({rate:.1f} %), {undecided} not decided in time")  # noqa: T201 - likewise
+    print(f"{len(alive) - len(unknown)} of {len(alive)} survivors are explained")  # noqa: T201 - likewise
     return 1 if unknown or stale else 0
 
 

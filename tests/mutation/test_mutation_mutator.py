@@ -102,7 +102,7 @@ def test_a_mutant_is_caught_in_a_process_of_its_own():
 
 
 def test_a_mutant_that_does_not_end_is_ended():
-    """What takes longer than its bound counts as caught, and its process is gone."""
+    """What takes longer than its bound is given up, and its process is gone."""
     job = jury.Job(time.sleep, 60)
     assert job.answer(0.01) is None
     job.end()
@@ -125,9 +125,12 @@ def test_the_sum_names_what_is_not_explained(monkeypatch, capsys, mutants):
     caught = {one[0].key: ["usual", "ACQ01"], two[0].key: None, three[0].key: None}
     monkeypatch.setattr(run, "explained", lambda: {two[0].key: {}})
     assert run.summed_up([one, two], caught) == 0
-    assert capsys.readouterr().out == "\n1 of 2 mutants caught (50.0 %); 1 survivors explained\n"
+    told = "\n1 of 2 mutants caught (50.0 %), 0 not decided in time\n1 of 1 survivors are explained\n"
+    assert capsys.readouterr().out == told
     assert run.summed_up([one, two, three], caught) == 1
     assert f"survived: {three[0].key}\n-" in capsys.readouterr().out
+    assert run.summed_up([one, two], caught | {one[0].key: run.UNDECIDED}) == 0
+    assert "0 of 1 mutants caught (0.0 %), 1 not decided in time" in capsys.readouterr().out
     monkeypatch.setattr(run, "explained", lambda: {one[0].key: {}})
     assert run.summed_up([one], caught) == 1
     assert "explained as a survivor, and caught" in capsys.readouterr().out
