@@ -1,6 +1,6 @@
 """Judge mutants of the reference, and print the rate of those that the conformance suite catches.
 
-python tests/mutation/run.py [--every N] [--from K] [--files FILE ...] [--jobs J] [--seconds S]
+python tests/mutation/run.py [--every N] [--from K] [--files FILE ...] [--jobs J] [--seconds S] [--again]
 
 Results are kept beside the run and taken up again by the next one, as long as the reference stays the same. Exits 1
 where a mutant survives that `survivors.toml` does not explain, or is explained and does not survive.
@@ -77,17 +77,21 @@ def judged(waiting, ids, *, jobs, seconds):
             yield mutant, UNDECIDED if answer is None else answer[0]
 
 
-def conforming(seconds):
-    """Answer the ids that each kind conforms to as it stands."""
+def conforming(results, tree, path, seconds):
+    """Answer the ids that each kind conforms to as it stands; kept like the results."""
     found = {}
     for kind in jury.KINDS:
-        job = jury.Job(jury.ids_of, kind)
-        answer = job.answer(seconds)
-        job.end()
-        if answer is None:
-            raise SystemExit(f"{kind}: the reference as it stands was not judged within {seconds} s")
-        found[kind] = answer[0]
-        print(f"{kind}: conforms to {len(found[kind])} ids", flush=True)  # noqa: T201 - a script prints
+        ids = results.get(f"{kind}, as it stands")
+        if ids is None:
+            job = jury.Job(jury.ids_of, kind)
+            answer = job.answer(seconds)
+            job.end()
+            if answer is None:
+                raise SystemExit(f"{kind}: the reference as it stands was not judged within {seconds} s")
+            ids = answer[0]
+            keep(path, tree, f"{kind}, as it stands", ids)
+        found[kind] = ids
+        print(f"{kind}: conforms to {len(ids)} ids", flush=True)  # noqa: T201 - a script prints
     return found
 
 
@@ -99,13 +103,18 @@ def main(arguments=None):
     parser.add_argument("--files", nargs="*", default=(), metavar="FILE", help="only these modules")
     parser.add_argument("--jobs", type=int, default=2, metavar="J", help="processes at a time (default: 2)")
     parser.add_argument("--seconds", type=float, default=300.0, metavar="S", help="bound of one mutant")
+    parser.add_argument("--again", action="store_true", help="judge anew what survived")
     parser.add_argument("--results", type=Path, default=KEPT, metavar="PATH", help="where results are kept")
     asked = parser.parse_args(arguments)
     sample = every_mutant(asked.files)[asked.first :: asked.every]
     tree = digest()
     results = kept(asked.results, tree)
-    waiting = [(mutant, source) for mutant, source in sample if mutant.key not in results]
-    ids = conforming(300.0) if waiting else {}
+    waiting = [
+        (mutant, source)
+        for mutant, source in sample
+        if mutant.key not in results or (asked.again and results[mutant.key] is None)
+    ]
+    ids = conforming(results, tree, asked.results, 300.0) if waiting else {}
     for mutant, caught in judged(waiting, ids, jobs=asked.jobs, seconds=asked.seconds):
         results[mutant.key] = caught
         if caught != UNDECIDED:  # it is tried again
