@@ -11,7 +11,6 @@ import ctypes
 import gc
 import os
 import pickle
-import select
 import signal
 import socket
 import sys
@@ -22,7 +21,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from pytest_keyconform.conformance import Conformance, Facts, told
-from pytest_keyconform.engine.clock import real_monotonic
+from pytest_keyconform.engine.clock import real_monotonic, real_sleep
 from pytest_keyconform.errors import TargetError, UsageError
 from pytest_keyconform.verdict import Inconclusive
 
@@ -190,9 +189,12 @@ class Child:
 
 def _reaped(pid: int) -> tuple[int, int]:
     """Answer what `os.waitpid` does, of a process that is about to end; 0 first where it does not within a while."""
-    with os.fdopen(os.pidfd_open(pid), "rb") as handle:
-        select.select([handle], [], [], HURRIED)
-    return os.waitpid(pid, os.WNOHANG)
+    end = real_monotonic() + HURRIED
+    found = os.waitpid(pid, os.WNOHANG)
+    while not found[0] and real_monotonic() < end:
+        real_sleep(0.01)
+        found = os.waitpid(pid, os.WNOHANG)
+    return found
 
 
 def _kill(pid: int, parent: int) -> None:

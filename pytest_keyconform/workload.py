@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT_MODEL = "m1"
+SLOW = 3.0  # seconds that a slow answer of the caller's code takes, behind `call`
 
 
 @dataclass(frozen=True, slots=True)

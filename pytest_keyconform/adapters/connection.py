@@ -129,6 +129,14 @@ def connect(manager: object, pool: Pool, *, module: object = None, given: Iterab
     return Connection(manager, pool, _by_reach(bound), refused=refused, given=given, module=module)
 
 
+def reached(instance: object, pool: Pool) -> Connection:
+    """Bind what a provider answered; raises `Unsupported` where that is no manager that can be bound."""
+    try:
+        return connect(instance, pool)
+    except TargetError:
+        raise Unsupported("what the provider answers has not the audited surface") from None
+
+
 def _read_lease(arguments: Arguments) -> object:
     lease = arguments.get("lease", LEFT_OUT)
     return Lease(lease) if isinstance(lease, str) else lease

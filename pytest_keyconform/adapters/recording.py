@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from pytest_keyconform.adapters.answering import counted, key_in, marked, mutate, spoil
-from pytest_keyconform.adapters.connection import SPECIAL, Connection, connect
+from pytest_keyconform.adapters.connection import SPECIAL, Connection, reached
 from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
 from pytest_keyconform.adapters.sending import Sending
 from pytest_keyconform.errors import Unsupported
@@ -47,6 +47,9 @@ class Clock(Protocol):
 
     def tick(self) -> int:
         """Answer the next position in the one order of all calls and returns."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for the thread that calls."""
 
 
 class Recorder:
@@ -161,10 +164,9 @@ class Recorder:
         if not isinstance(through, Ref):
             return self.connection
         instance = self._answers[through.name]
-        known = self._connections.get(id(instance))
-        if known is None:
-            known = self._connections[id(instance)] = connect(instance, self.keyring.pool_of(self.given))
-        return known
+        if id(instance) not in self._connections:
+            self._connections[id(instance)] = reached(instance, self.keyring.pool_of(self.given))
+        return self._connections[id(instance)]
 
     def _real(self, value: object, *, as_lease: bool = False) -> object:
         if isinstance(value, Ref):
@@ -231,10 +233,11 @@ class Recorder:
 
     def _sending(self, step: Step, client: int, phase: Phase) -> Callable[[str], object]:
         """Answer the caller's code that a step's script stands for; what it is asked is recorded beside the call."""
+        about = tuple(pair for pair in step.invocation.arguments if pair[0] in ("model", "pool"))
 
         def begun(key: str) -> Callable[[BaseException | str], None]:
-            shown = Step(invocation=Invocation("send", (("key", self.keyring.conceal(key, key=True)),)))
-            cell = self._called(shown.invocation, shown, client, phase)
+            shown = Invocation("send", (("key", self.keyring.conceal(key, key=True)), *about))
+            cell = self._called(shown, Step(invocation=shown), client, phase)
 
             def ended(end: BaseException | str) -> None:
                 left = isinstance(end, asyncio.CancelledError)
@@ -244,7 +247,8 @@ class Recorder:
             return ended
 
         script = step.invocation.get("send")
-        sending = Sending(map(str, script) if isinstance(script, list | tuple) else (), begun)
+        lines = map(str, script) if isinstance(script, list | tuple) else ()
+        sending = Sending(lines, begun, self.clock.sleep)
         forms = self.connection.claims.forms(step.name)
         return sending.asynchronous if forms and forms[0].is_async else sending.synchronous
 

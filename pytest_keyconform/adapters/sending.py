@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Final, NoReturn
+
+from pytest_keyconform.workload import SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-SLOW: Final = 3.0  # seconds that a slow answer takes
 ANSWER: Final = "ok"
 CallersOwn = type("CallersOwn", (Exception,), {"__module__": "caller", "__doc__": "A mistake in the caller's code."})
 
@@ -19,10 +19,17 @@ class Sending:
 
     A line is ``ok``, a status such as ``429`` or ``500 took 4290 ms`` with the message that comes with it, ``own`` (the
     caller's own code raises), ``slow``, or ``hang``. A status is raised as ``httpx.HTTPStatusError``, with the status
-    as ``status_code`` on the error too. ``begun`` is told the key of each, and answers whom to tell how it ended.
+    as ``status_code`` on the error too. ``begun`` is told the key of each, and answers whom to tell how it ended;
+    ``sleep`` lets time pass in the thread that calls.
     """
 
-    def __init__(self, script: Iterable[str], begun: Callable[[str], Callable[[BaseException | str], None]]) -> None:
+    def __init__(
+        self,
+        script: Iterable[str],
+        begun: Callable[[str], Callable[[BaseException | str], None]],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._sleep = sleep
         self._lines: Iterator[str] = iter(script)
         self._begun = begun
 
@@ -43,7 +50,7 @@ class Sending:
         """Answer likewise, for a backend whose ``call`` is no coroutine; ``hang`` is not for it."""
         line, ended = next(self._lines, ANSWER), self._begun(key)
         if line == "slow":
-            time.sleep(SLOW)
+            self._sleep(SLOW)
         return _end(line, ended)
 
 

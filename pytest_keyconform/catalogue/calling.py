@@ -10,17 +10,17 @@ from pytest_keyconform.catalogue.standing import ONE, PAIR, misstated
 from pytest_keyconform.catalogue.steps import acquire, failures, is_valid, next_key, status, step, usage
 from pytest_keyconform.model.outcome import outcome_of
 from pytest_keyconform.operation import Answered, Operation, Raised
-from pytest_keyconform.workload import Given, Workload
+from pytest_keyconform.workload import SLOW, Given, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_keyconform.history import History
+    from pytest_keyconform.operation import Response
     from pytest_keyconform.verdict import Violation
     from pytest_keyconform.workload import Step
 
 TRIO: Final = Given()
-SLOW: Final = 3.0  # seconds, as `adapters.sending` has it
 SLACK: Final = 0.5
 OWN: Final = "CallersOwn"
 
@@ -78,8 +78,14 @@ class ChargedToItsKey(_Calling):
 
     id = "FAIL14"
     audits = ("000-28", "004-2")
-    CONFORMING = ("call(model=m1)\nis_valid(key=key-1) -> True",)
-    VIOLATING = ("call(model=m1) -> raises KeyError", "is_valid(key=key-1) -> False")
+    overlap = True
+    CONFORMING = ("call(model=m1) -> raises typed NoKey\nis_valid(key=key-1) -> True",)
+    VIOLATING = (
+        "call(model=m1) -> raises KeyError",
+        'call(model=m1) -> ""',
+        "call(model=m1) -> ok",
+        "call(model=m1) -> raises typed NoKey\nis_valid(key=key-1) -> False",
+    )
 
     def workloads(self) -> Iterator[Workload]:
         """A first key that is limited or refused and then every other one; two calls at once that fail differently."""
@@ -128,19 +134,24 @@ class ChargedToItsKey(_Calling):
 
     def _ended(self, history: History, operation: Operation) -> Iterator[Violation]:
         made = sends(history, operation)
-        last = made[-1] if made else None
-        ended = operation.response
-        if last is not None and isinstance(last.response, Answered):
+        last, ended = (made[-1].response if made else None), operation.response
+        if isinstance(last, Answered):
             if not isinstance(ended, Answered) or ended.value != last.value:
                 yield broken(operation, f"what the caller's code answered: {last.value}", "call loses the answer")
-        elif isinstance(ended, Raised) and not ended.typed:
-            upstream = last is not None and isinstance(last.response, Raised) and last.response.kind == ended.kind
-            if not upstream:
-                yield broken(operation, "the last error of the upstream, or as declared", f"call raises {ended.kind}")
-            elif last is not None and getattr(last.response, "message", "") != ended.message:
-                yield broken(operation, f"the last error: {last.response}", "call raises an earlier error")
         elif isinstance(ended, Answered) and ended.value not in ("", None):
             yield broken(operation, "an end as declared: every attempt failed", "call answers though all failed")
+        elif isinstance(ended, Answered) and last is None:
+            yield broken(operation, "an attempt: keys are usable", "call tries no key")
+        elif isinstance(ended, Raised) and not ended.typed:
+            yield from _leaked(operation, ended, last)
+
+
+def _leaked(operation: Operation, ended: Raised, last: Response | None) -> Iterator[Violation]:
+    """Look at an error that is not the backend's own: it has to be the last one of the upstream."""
+    if not isinstance(last, Raised) or last.kind != ended.kind:
+        yield broken(operation, "the last error of the upstream, or as declared", f"call raises {ended.kind}")
+    elif last.message != ended.message:
+        yield broken(operation, f"the last error: {last}", "call raises an earlier error")
 
 
 def _met(sent: Operation) -> bool:
@@ -180,15 +191,9 @@ class OwnErrorsPass(_Calling):
     def violations(self, history: History) -> Iterator[Violation]:
         """Look at what came out of each call, and at the keys."""
         for operation in history.named("call"):
-            made = sends(history, operation)
-            asked = made or not history.parallel()
-            if asked and getattr(operation.response, "kind", OWN if _typed(operation) else "") != OWN:
+            if isinstance(operation.response, Answered) or getattr(operation.response, "kind", OWN) != OWN:
                 yield broken(operation, "the caller's own error", "call hides an error of the caller's own")
         yield from self.disorder(history)
-
-
-def _typed(operation: Operation) -> bool:
-    return isinstance(operation.response, Raised) and operation.response.typed
 
 
 @final

@@ -10,7 +10,7 @@ from pytest_keyconform.catalogue.reading import wrong_usage
 from pytest_keyconform.catalogue.serving import nothing_served
 from pytest_keyconform.catalogue.standing import asks
 from pytest_keyconform.catalogue.steps import all_keys, is_valid, next_key, opened, record, status, step, usage
-from pytest_keyconform.operation import Answered, Raised, Ref
+from pytest_keyconform.operation import Answered, Raised, Ref, Skipped
 from pytest_keyconform.workload import DEFAULT_MODEL, Given, Workload
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OLD: Final = Given(regular=("key-1", "key-2"))
 NEW: Final = ("key-4", "key-5")
+REPLACED: Final = ["old", "reset", "new"]
+EXCHANGED: Final = "instance(api_keys=key-1;key-2)\nreset_instance()\ninstance(api_keys=key-4;key-5)\n"
 FORGET: Final = step("reset_instance", optional=True)
 
 
@@ -50,12 +52,14 @@ class EarlierInstance(Invariant):
     requires = ("instance", "reset_instance", "acquire")
     unhindered = True
     CONFORMING = (
-        "acquire(through=a) -> key-4",
-        "acquire(through=a) -> raises typed Closed",
+        f"{EXCHANGED}acquire(through=a) -> key-4",
+        f"{EXCHANGED}acquire(through=a) -> raises typed Closed",
+        "instance(api_keys=key-1;key-2)\nacquire(through=a) -> key-1",
     )
     VIOLATING = (
-        "acquire(through=a) -> key-1",
-        "acquire(through=a) -> raises AttributeError",
+        f"{EXCHANGED}acquire(through=a) -> key-1",
+        f'{EXCHANGED}acquire(through=a) -> ""',
+        f"{EXCHANGED}acquire(through=a) -> raises AttributeError",
     )
 
     def workloads(self) -> Iterator[Workload]:
@@ -66,11 +70,16 @@ class EarlierInstance(Invariant):
         yield Workload(name="used", given=OLD, setup=(*before, through("a"), *after))
 
     def violations(self, history: History) -> Iterator[Violation]:
-        """Look at what the earlier instance answers once there is another one."""
-        asked = [op for op in history.named("acquire") if op.get("through") == "a"]
-        for operation in asked[-1:]:
+        """Look at what the earlier instance answers once the provider was reset and there is another one."""
+        way: list[str] = []
+        for operation in history.operations:
+            if operation.name == "reset_instance":
+                way.append("reset")
+            elif operation.name == "instance" and isinstance(operation.response, Answered):
+                way.append("new" if operation.get("api_keys") == NEW else "old")
+            asked = operation.name == "acquire" and operation.get("through") == "a" and way[-3:] == REPLACED
             typed = isinstance(operation.response, Raised) and operation.response.typed
-            if not typed and operation.value not in NEW:
+            if asked and not typed and operation.value not in NEW and not isinstance(operation.response, Skipped):
                 yield broken(operation, "a key of the live pool, or a typed error", "an earlier instance goes on alone")
 
 
@@ -135,6 +144,7 @@ class NotOpenedYet(Invariant):
     VIOLATING = (
         "acquire() -> raises AttributeError",
         "record(lease=key-1) -> raises TypeError",
+        'status() -> {}\nopen()\nacquire() -> ""',
         'record(lease=key-1, tokens=5) -> True\nopen()\nusage(key=key-1) -> {"rpm": 0, "tpm": 0}',
     )
 
@@ -157,6 +167,11 @@ class NotOpenedYet(Invariant):
         for operation in history.operations[1:]:
             if operation.undeclared:
                 yield broken(operation, "an answer, or a typed error", f"{operation.name} before the opening")
+        first = next((op for op in history.operations[1:] if op.name == "open"), None)
+        for operation in history.named("acquire"):
+            late = first is not None and isinstance(first.response, Answered) and first.precedes(operation)
+            if late and isinstance(operation.response, Answered) and operation.value in ("", None):
+                yield broken(operation, "a key: it is open now", "nothing is served once it is opened")
         yield from self.disorder(history)
 
 

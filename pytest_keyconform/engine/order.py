@@ -20,6 +20,10 @@ class Order:
         """The virtual seconds since the execution began."""
         return self._clock.now
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for whoever calls, as `time.sleep` of the backend does."""
+        self._clock.sleep(seconds)
+
     def tick(self) -> int:
         """Answer the next place."""
         self._clock.tick()

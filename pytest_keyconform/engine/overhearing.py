@@ -134,8 +134,9 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hear the message, the fields that were added, and the traceback; not what libraries say to those who ask."""
-        self._overhearing.warnings += record.levelno >= logging.WARNING
-        if record.levelno < logging.WARNING and self._overhearing.of_a_library(record.name):
+        library, grave = self._overhearing.of_a_library(record.name), record.levelno >= logging.WARNING
+        self._overhearing.warnings += grave and not library
+        if library and not grave:
             return
         try:
             text = record.getMessage()

@@ -225,9 +225,10 @@ class Program:
         return self.opened is not None and bool(self.opened.connection.claims.forms(name))
 
     def _opening(self, called: int, response: Answered | Raised) -> Operation:
-        """Record the opening as the first operation, at second 0."""
+        """Record the opening as the first operation, at second 0; a manager may be made without it."""
+        alone = (("opened", False),) if self.workload.unopened else ()
         return Operation(
-            invocation=Invocation("open", self.workload.given.told()),
+            invocation=Invocation("open", (*self.workload.given.told(), *alone)),
             response=response,
             called=called,
             returned=self._order.tick(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_keyconform.model.outcome import outcome_of
 from pytest_keyconform.model.standing import Standing
 from pytest_keyconform.model.state import ANY_NUMBER, Bounds, Spent, State, Tri
-from pytest_keyconform.model.windows import EPOCH
+from pytest_keyconform.model.windows import EPOCH, in_day
 from pytest_keyconform.operation import Answered, Operation, Raised, Skipped
 
 if TYPE_CHECKING:
@@ -88,11 +88,10 @@ class Oracle(Standing):
 
     def _send(self, state: State, operation: Operation) -> State:
         """Charge what the caller's code came to, inside a `call`, to the key that it was handed."""
-        key = str(operation.get("key"))
-        pools = state.pools_of(key)
-        if not pools:
+        pool, key = str(operation.get("pool", "regular")), str(operation.get("key"))
+        if not state.knows(pool, key):
             return state
-        cell = (pools[0], key, self.entry(None))
+        cell = (pool, key, self.entry(operation.get("model")))
         counted = Bounds() if self.policies.counted_on == "acquire" else NONE_OR_ONE
         state = state.with_spent(cell, Spent(operation.at, counted, ANY_NUMBER))
         refused = operation.response
@@ -147,8 +146,10 @@ class Oracle(Standing):
         when = (dt.datetime.fromisoformat(str(row["last_used"])) - EPOCH).total_seconds()
         minute, day = (float(row[name] or 0) for name in ("rpm", "rpd"))
         tokens = float(row["tpm"] or 0)
+        first, rest = when - DAYS_FIRST, day - minute
+        one_day = in_day(first, when, self.policies.day_zone) is Tri.YES  # else a midnight lies between them
         for spent in (
-            Spent(when - DAYS_FIRST, Bounds(day - minute, day - minute), Bounds()),
+            Spent(first, Bounds(rest if one_day else 0, rest), Bounds()),
             Spent(when, Bounds(minute, minute), Bounds(tokens, tokens)),
         ):
             if spent not in state.spent.get(cell, ()):

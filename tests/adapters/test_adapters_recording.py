@@ -246,3 +246,17 @@ def test_an_answer_that_is_no_key_is_never_shown_whole():
     """A stranger key is cut, and a SecretStr stays one."""
     assert respond(lambda self: "sk-live-0123456789") == Answered("sk-l…")
     assert respond(lambda self: SecretStr(canary("key-1"))) == Answered(Opaque("SecretStr"))
+
+
+def test_an_instance_that_is_no_manager_is_not_called():
+    """A step through what the provider answered is skipped where that cannot be bound; nobody's run ends."""
+    recorder = recording({"instance": lambda self: object(), "acquire": lambda self: "key"})
+    driven(recorder.perform(step("instance", "a")))
+    operation = driven(recorder.perform(step("acquire", through=Ref("a"))))
+    assert isinstance(operation.response, Skipped)
+
+
+def test_a_step_through_an_instance_that_never_came_is_skipped():
+    """Where the step that asks the provider was left out, the one that calls its answer has nothing to call."""
+    recorder = recording({"acquire": lambda self: "key"})
+    assert isinstance(driven(recorder.perform(step("acquire", through=Ref("a")))).response, Skipped)

@@ -105,3 +105,13 @@ def test_errors_are_heard_with_causes_and_notes(overhearing, key):
     overhearing.caught(caused)
     overhearing.caught(ValueError("nothing"))
     assert kinds(overhearing) == [NoiseKind.SHOWN] * 2
+
+
+def test_only_warnings_of_the_backend_are_counted(overhearing):
+    """What an installed library warns of is no warning of the backend's, nor is what it logs for information."""
+    with overhearing.listening():
+        logging.getLogger("httpx").warning("slow")
+        logging.getLogger("backend").info("reloaded")
+        assert overhearing.warnings == 0
+        logging.getLogger("backend").warning("other keys")
+    assert overhearing.warnings == 1

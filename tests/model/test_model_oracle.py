@@ -5,17 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pytest_keyconform.catalogue.notation import EVERYTHING, read
 from pytest_keyconform.model.key_manager import Oracle
-from pytest_keyconform.model.names import entry, matched
-from pytest_keyconform.model.outcome import OUTCOMES, outcome_of
 from pytest_keyconform.model.state import ANY_NUMBER, Bounds, State, Tri
-from pytest_keyconform.operation import Claims
-from pytest_keyconform.spec.policies import Policies
-from pytest_keyconform.workload import Given, Limits
+from pytest_keyconform.operation import Claims, Raised
 
 NO, MAYBE, YES = Tri
 KEY, M1, M2 = ("regular", "key-1"), ("regular", "key-1", "m1"), ("regular", "key-1", "m2")
@@ -244,63 +238,6 @@ def test_what_is_used(text, rpm, tpm, rpd):
     assert oracle.used(state, M1, now) == {"rpm": rpm, "tpm": tpm, "rpd": rpd}
 
 
-@pytest.mark.parametrize(
-    "status,expected",
-    [
-        *[(429, "quota"), (401, "auth"), (403, "auth")],
-        *[(status, "request") for status in (400, 404, 413, 422)],
-        *[(status, "transient") for status in (408, 500, 502, 503, None)],
-    ],
-)
-def test_the_class_of_a_status(status, expected):
-    """A status is of one of four classes."""
-    assert outcome_of(status) == expected
-    assert expected in OUTCOMES
-
-
-@pytest.mark.parametrize(
-    "name,match,expected",
-    [
-        ("m", "prefix", "m"),
-        ("m-lite", "prefix", "m-lite"),
-        ("m-lite-001", "prefix", "m-lite"),
-        ("m-pro", "prefix", "m"),
-        ("m@001", "prefix", "m"),
-        ("m:free", "prefix", "m"),
-        ("mx", "prefix", None),
-        ("m-lite", "exact", "m-lite"),
-        ("m-lite-001", "exact", None),
-    ],
-)
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_entry_of_a_model(name, match, expected, turned):
-    """A name leads to its own entry, else to the longest that ends at a mark, whatever the order of the table."""
-    limits = (("m", Limits(rpm=1)), ("m-lite", Limits(rpm=2)))
-    pool = Given(limits=limits[::-1] if turned else limits, default_model="m")
-    policies = Policies(model_match=match)
-    assert matched(name, pool, policies) == expected
-    assert entry(name, pool, policies) == (expected or name)
-    assert entry(None, pool, policies) == entry("", pool, policies) == "m"
-
-
-@given(st.sampled_from(Tri), st.sampled_from(Tri))
-def test_three_valued_truth(first, second):
-    """Both is the lesser truth, either the greater, and turning round twice changes nothing."""
-    assert (first & second).negated() is first.negated() | second.negated()
-    assert first.negated().negated() is first
-    assert first & first is first | first is first
-
-
-@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 12))
-def test_bounds(low, more, limit, value):
-    """Bounds hold what lies between them, and tell whether a limit is surely reached."""
-    bounds = Bounds(low, low + more)
-    assert (value in bounds) is (low <= value <= low + more)
-    reached = {number >= limit for number in range(low, low + more + 1)}
-    assert bounds.at_least(limit) is (MAYBE if len(reached) > 1 else YES if reached.pop() else NO)
-    assert bounds + Bounds(1, 2) == Bounds(low + 1, low + more + 2)
-
-
 def test_equal_states_have_equal_fingerprints():
     """States are told apart by what they hold, whatever the order it came in."""
     one = after(AUTH + AUTH.replace("key-1", "key-3"))[1][0]
@@ -323,3 +260,12 @@ def test_equal_states_have_equal_fingerprints():
 def test_a_bucket_that_was_overfilled_drains_longer(text, truth):
     """Reports may fill a bucket beyond its limit: then it is free as many minutes later, and until then it may be."""
     assert usable(f"policy minute_window=bucket\n{text}") == {truth}
+
+
+def test_what_the_callers_code_met_is_charged_to_the_model_that_was_called():
+    """A 429 inside a call for one model marks the key for that model alone."""
+    history, policies = read("send(key=key-1, model=m2, pool=regular) -> raises HTTPStatusError")
+    oracle = Oracle(policies, EVERYTHING, history.given)
+    met = replace(history.operations[-1], response=Raised("HTTPStatusError", "429", typed=False))
+    (state,) = oracle.step(oracle.initial(), met)
+    assert (oracle.usable(state, M1, met.at), oracle.usable(state, M2, met.at)) == (YES, NO)

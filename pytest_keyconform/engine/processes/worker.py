@@ -81,6 +81,9 @@ class _Order:
     def now(self) -> float:
         return self._clock.now
 
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+
     def tick(self) -> int:
         return round(real_monotonic() * 1e9)
 

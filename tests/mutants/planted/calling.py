@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 from managers.poor import NOTHING
-from twins.calling import Calls
+from twins.calling import Calls, CallsInThreads
 
 from planted.registry import planted
 
@@ -153,7 +153,45 @@ class LockLeftBehind(Calls):
         return await super()._attempts(model, vertex, sent)
 
 
+class TriesNoKey(Calls):
+    """No key is tried, as if none was left."""
+
+    async def _attempts(self, model, vertex, send):
+        return NOTHING
+
+
+class LockOverTheUpstreamInThreads(CallsInThreads):
+    """The lock of all threads is held until the upstream has answered."""
+
+    def call(self, send):
+        def sent(key):
+            with self._lock:
+                return send(key)
+
+        return super().call(sent)
+
+
+class KeyInAnAttributeOfThreads(CallsInThreads):
+    """The key of the attempt is kept where the calls of other threads write to."""
+
+    def call(self, send):
+        for _ in self._keys:
+            with self._lock:
+                self._current = next((key for key in self._keys if key not in self._out), NOTHING)
+            if not self._current:
+                break
+            try:
+                return send(self._current)
+            except httpx.HTTPStatusError:
+                with self._lock:
+                    self._out.add(self._current)
+        return NOTHING
+
+
 MUTANTS = (
+    planted("FAIL14", TriesNoKey),
+    planted("FAIL14", KeyInAnAttributeOfThreads),
+    planted("LIVE05", LockOverTheUpstreamInThreads),
     planted("FAIL14", TriesTheSameKey),
     planted("FAIL14", KeyInAnAttribute),
     planted("FAIL14", LosesTheLastError),

@@ -6,6 +6,7 @@ from managers.poor import PoorManager
 from managers.rich import RichManager
 
 from planted.registry import planted
+from pytest_keyconform.spec.pool import Pool
 
 
 class KeepsTheListOfAReload(RichManager):
@@ -27,6 +28,17 @@ class KeepsTheListForNextKey(PoorManager):
         if not is_vertex_key and getattr(self, "_given", None):
             return self._given[0]
         return await super().get_next_key(is_vertex_key)
+
+
+class KeepsTheListsGiven(PoorManager):
+    """The list given at construction is looked at each time."""
+
+    def __init__(self, api_keys: list, vertex_api_keys: list):
+        super().__init__(Pool(api_keys=tuple(api_keys), vertex_api_keys=tuple(vertex_api_keys)))
+        self._given = api_keys
+
+    async def get_next_key(self, is_vertex_key=False):
+        return await super().get_next_key(is_vertex_key) if is_vertex_key else self._given[0]
 
 
 class NoneUntilOpened(RichManager):
@@ -59,6 +71,7 @@ class LetsAllThroughAtOnce(PoorManager):
 MUTANTS = (
     planted("LIFE11", KeepsTheListOfAReload),
     planted("LIFE11", KeepsTheListForNextKey),
+    planted("LIFE11", KeepsTheListsGiven),
     planted("LIFE13", NoneUntilOpened),
     planted("LIFE13", OpeningBeginsAnew),
     planted("QUO03", LetsAllThrough),

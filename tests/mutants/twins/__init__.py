@@ -83,6 +83,7 @@ TWINS = (
     optional.ChecksAndHides,
     optional.CarriesOver,
     calling.Calls,
+    calling.CallsInThreads,
     provided.Provided,
     remote.SoundOverSockets,
     remote.SoundInAThread,

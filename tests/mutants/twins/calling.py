@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import httpx
 from managers.poor import NOTHING, PoorManager
@@ -72,3 +73,45 @@ class Calls(Adapter):
     async def _blame(self, vertex, key, model, status):
         async with self._lock:
             self._books._blame(self._books._card(vertex, key), model, status)
+
+
+class CallsInThreads(Adapter):
+    """The same without an event loop, and without limits; the upstream is asked while no lock is held."""
+
+    policies = {"counted_on": "none"}
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self._keys, self._turn, self._out = list(dict.fromkeys(pool.api_keys)), 0, set()
+        self._lock = threading.Lock()
+
+    def acquire(self):
+        with self._lock:
+            for _ in self._keys:
+                self._turn += 1
+                key = self._keys[self._turn % len(self._keys)]
+                if key not in self._out:
+                    return key
+            return NOTHING
+
+    def is_valid(self, key):
+        return key in self._keys and key not in self._out
+
+    def call(self, send):
+        tried, last = set(), None
+        while key := self._choose(tried):
+            tried.add(key)
+            try:
+                return send(key)
+            except httpx.HTTPStatusError as error:
+                last = error
+                if error.response.status_code in (401, 403, 429):
+                    with self._lock:
+                        self._out.add(key)
+        if last is not None:
+            raise last
+        return NOTHING
+
+    def _choose(self, tried):
+        with self._lock:
+            return next((key for key in self._keys if key not in tried and key not in self._out), None)
