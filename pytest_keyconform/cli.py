@@ -124,11 +124,12 @@ def _check(asked: argparse.Namespace) -> int:
 def _judge(run: TargetRun) -> None:
     """Judge each invariant, showing what is wrong as it is found."""
     from pytest_keyconform.render import timeline
+    from pytest_keyconform.report import FAILING
 
     for invariant in run.invariants:
         result = run.results[invariant.id] = run.judge(invariant)
         shown = result.gates(run.settings.level) or run.settings.replay is not None
-        if shown and result.status in {"violated", "inconclusive"}:
+        if shown and result.status in FAILING:
             print(timeline.page(result, asked=run.target.asked, scenarios=run.settings.scenarios), end="\n\n")
 
 

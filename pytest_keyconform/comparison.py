@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_keyconform.report import FAILING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_keyconform.report import InvariantReport, Report, Status
 
-FAILING: frozenset[Status] = frozenset({"violated", "inconclusive"})
 ACCEPTED: frozenset[Status] = frozenset({"violated", "waived"})  # which have a signature
 SAID = {"conforms": "conformed", "not-applicable": "did not apply"}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_keyconform.comparison import compare, same_violation
-from pytest_keyconform.report import coverage_of, judged_nothing
+from pytest_keyconform.report import FAILING, coverage_of, judged_nothing
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,7 +35,6 @@ REQUIRED: Final[dict[Kind, tuple[str, ...]]] = {
 PASSED, FAILED, UNUSABLE = 0, 1, 4
 VIOLATES, INCONCLUSIVE, UNWAIVED = 1, 2, 3  # the finer statuses, of the command
 SOON = 14  # days before a waiver expires in which its owner is reminded
-FAILING = frozenset({"violated", "inconclusive"})
 
 
 class Trouble(enum.Enum):

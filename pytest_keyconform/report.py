@@ -24,6 +24,7 @@ Level: TypeAlias = Literal["must", "should"]
 Status: TypeAlias = Literal["conforms", "violated", "inconclusive", "not-applicable", "waived"]
 Overall: TypeAlias = Literal["violates", "inconclusive", "partial", "conforms"]
 
+FAILING: frozenset[Status] = frozenset({"violated", "inconclusive"})
 STATUSES: tuple[Status, ...] = ("conforms", "violated", "inconclusive", "not-applicable", "waived")
 
 

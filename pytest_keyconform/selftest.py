@@ -18,7 +18,7 @@ from pytest_keyconform.conformance import Conformance
 from pytest_keyconform.errors import AdapterError
 from pytest_keyconform.gate import UNUSABLE, Policy, decide
 from pytest_keyconform.render import terminal
-from pytest_keyconform.report import Coverage
+from pytest_keyconform.report import FAILING, Coverage
 from pytest_keyconform.spec.settings import Settings, TargetSetting
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ BUGS: Final = {
     "LIVE01": "LockKept",
     "SEC01": "LogsKeys",
 }
-FAILING: Final = frozenset({"violated", "inconclusive"})
 UNDONE = ("QUO03",)  # advisory, and left undone by most sound managers, the one that is packed too
 
 

@@ -11,6 +11,7 @@ from pytest_keyconform.conformance.scenarios import rules
 from pytest_keyconform.errors import UsageError
 from pytest_keyconform.fixtures import setting_of
 from pytest_keyconform.render import timeline
+from pytest_keyconform.report import FAILING
 from pytest_keyconform.run import TargetRun
 from pytest_keyconform.spec.places import BUILTIN
 
@@ -74,6 +75,6 @@ def _judged(settings: Settings, setting: TargetSetting, rule: type[ScenarioRule]
 def _verdict(result: InvariantReport, setting: TargetSetting, rule: type[ScenarioRule]) -> InvariantReport:
     if result.status == "not-applicable":
         pytest.skip(result.reason or f"lacks {', '.join(result.lacking)}")
-    if result.status in {"violated", "inconclusive"}:
+    if result.status in FAILING:
         pytest.fail(timeline.page(result, asked=setting.asked, scenarios=[rule.source]), pytrace=False)
     return result

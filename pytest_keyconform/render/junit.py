@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pytest_keyconform.render import timeline
 from pytest_keyconform.render.telling import Telling, cleaned
+from pytest_keyconform.report import FAILING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ def _case(result: InvariantReport, standing: str, asked: str) -> list[str]:
 
 def _outcome(result: InvariantReport, standing: str, asked: str) -> str:
     told = result.title if result.reason is None else f"{result.title}: {result.reason}"
-    if standing in {"violated", "inconclusive"}:
+    if standing in FAILING:
         tag = "failure" if standing == "violated" else "error"
         page = escape(timeline.page(result, asked=asked))
         return f"<{tag}{_attributes(type=standing, message=told)}>{page}</{tag}>"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.render import timeline
 from pytest_keyconform.render.telling import Telling, cleaned
+from pytest_keyconform.report import FAILING
 
 if TYPE_CHECKING:
     from pytest_keyconform.report import InvariantReport, Report, Status
@@ -20,7 +21,7 @@ def render(report: Report, telling: Telling | None = None) -> str:
     """Write a report as Markdown: the verdict, what failed with its counterexample, what is accepted, the families."""
     report, telling = cleaned(report), telling or Telling()
     standing = {result.id: telling.standing(result) for result in report.invariants}
-    failed = [one for one in report.invariants if standing[one.id] in {"violated", "inconclusive"}]
+    failed = [one for one in report.invariants if standing[one.id] in FAILING]
     accepted = [one for one in report.invariants if standing[one.id] in {"advisory", "known", "waived"}]
     facts = f"spec {report.spec}, profile {report.profile}, seed {report.seed}, {report.run.duration:.1f} s"
     lines = [

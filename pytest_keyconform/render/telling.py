@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_keyconform.report import Report
+from pytest_keyconform.report import FAILING, Report
 
 if TYPE_CHECKING:
     from pytest_keyconform.comparison import Comparison
@@ -36,7 +36,7 @@ class Telling:
 
     def standing(self, result: InvariantReport) -> str:
         """Answer how a result stands: its status, or why it holds nobody back although it failed."""
-        if result.status not in {"violated", "inconclusive"}:
+        if result.status not in FAILING:
             return result.status
         if result.known:
             return "known"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.render.telling import visible
 from pytest_keyconform.render.timeline import plural, replay_command
-from pytest_keyconform.report import coverage_of
+from pytest_keyconform.report import FAILING, coverage_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ def _mend(result: InvariantReport, asked: str, scenarios: Sequence[str]) -> str:
 
 
 def _failing(result: InvariantReport) -> bool:
-    return result.status in {"violated", "inconclusive"}
+    return result.status in FAILING
 
 
 def _coverage(report: Report) -> list[str]:

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.render.html.picture import picture
 from pytest_keyconform.render.timeline import plural, replay_command
+from pytest_keyconform.report import FAILING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_keyconform.report import CounterexampleReport, InvariantReport
 
-OPEN = frozenset({"violated", "inconclusive"})
-
 
 def card(result: InvariantReport, standing: str, *, asked: str) -> str:
     """Write the card; ``standing`` is how the result stands, ``asked`` what the user named as target."""
-    unfolded = " open" if standing in OPEN else ""
+    unfolded = " open" if standing in FAILING else ""
     head = (
         f'<span class="mark {standing}">{standing.replace("-", " ")}</span> '
         f'<span class="id">{escape(result.id)}</span> <span class="title">{prose(result.title)}</span>'
