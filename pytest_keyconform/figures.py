@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_keyconform.engine.measuring import made
+from pytest_keyconform.engine.measuring import made, scratch
 from pytest_keyconform.report import Coverage
 
 if TYPE_CHECKING:
@@ -18,13 +18,16 @@ def figures(measured: Iterable[bytes], packages: Sequence[str]) -> dict[str, Cov
     """Answer lines and branches by file, relative to the working directory; ``measured`` is as `Gauge.data` has it."""
     whole = made(packages)
     data = whole.get_data()
-    for told in measured:
-        there = type(data)(no_disk=True)
-        there.loads(told)
-        data.update(there)
-    names = sorted(data.measured_files())
     tops = {package.partition(".")[0] for package in packages}
-    return {_told(Path(name), tops): one for name in names if (one := _figures(whole, name)) is not None}
+    try:
+        for told in measured:
+            with scratch() as there:
+                there.loads(told)
+                data.update(there)
+        names = sorted(data.measured_files())
+        return {_told(Path(name), tops): one for name in names if (one := _figures(whole, name)) is not None}
+    finally:
+        data.close(force=True)
 
 
 def _figures(whole: coverage.Coverage, name: str) -> Coverage | None:

@@ -10,7 +10,8 @@ import inspect
 import os
 import sys
 import warnings
-from contextlib import suppress
+import weakref
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType
@@ -50,6 +51,7 @@ class Gauge:
         if self._coverage is None:
             self._before = frozenset(sys.modules)
             self._coverage = made(self.packages, beside=running())
+            weakref.finalize(self, self._coverage.get_data().close, force=True)
         _entered.append(self)
         self._coverage.start()
         return self
@@ -59,23 +61,23 @@ class Gauge:
         if self._coverage is not None:
             self._coverage.stop()
         _entered.remove(self)
-        other = running()
-        if other is not None:
-            _share(self._whole(), other, _files(self.packages))
+        other, found = running(), self._whole()
+        if other is not None and found is not None:
+            _share(found, other, _files(self.packages))
 
     def data(self) -> bytes:
         """Answer what was measured of the packages so far, as coverage writes it."""
-        found = self._whole()
-        mine = frozenset(_files(self.packages))
-        kept = _empty()
-        kept.add_arcs({name: found.arcs(name) or [] for name in found.measured_files() if name in mine})
-        kept.touch_files(sorted(mine - kept.measured_files()))
-        return kept.dumps()
+        found, mine = self._whole(), frozenset(_files(self.packages))
+        with scratch() as kept:
+            if found is not None:
+                kept.add_arcs({name: found.arcs(name) or [] for name in found.measured_files() if name in mine})
+            kept.touch_files(sorted(mine - kept.measured_files()))
+            return kept.dumps()
 
-    def _whole(self) -> CoverageData:
+    def _whole(self) -> CoverageData | None:
         """Put together what was measured here, by tracers of others, in other processes, and at import before."""
         if self._coverage is None:
-            return _empty()
+            return None
         data = self._coverage.get_data()
         mine = frozenset(_files(self.packages))
         data.add_arcs({name: arcs for name, arcs in self.arcs.items() if name in mine})
@@ -128,10 +130,16 @@ def running() -> Coverage | None:
     return None if coverage is None else coverage.Coverage.current()
 
 
-def _empty() -> CoverageData:
+@contextmanager
+def scratch() -> Iterator[CoverageData]:
+    """Lend data that are kept in memory, whose database is closed afterwards."""
     from coverage import CoverageData
 
-    return CoverageData(no_disk=True)
+    data = CoverageData(no_disk=True)
+    try:
+        yield data
+    finally:
+        data.close(force=True)
 
 
 def _share(found: CoverageData, other: Coverage, mine: Iterable[str]) -> None:
@@ -141,13 +149,13 @@ def _share(found: CoverageData, other: Coverage, mine: Iterable[str]) -> None:
         theirs = other.get_data()
     own = frozenset(mine)
     kept = [name for name in found.measured_files() if name not in own or _is_wanted(name, other)]
-    share = _empty()
-    if other.get_option("run:branch"):
-        share.add_arcs({name: found.arcs(name) or [] for name in kept})
-    else:
-        share.add_lines({name: found.lines(name) or [] for name in kept})
-    if share:
-        theirs.update(share)
+    with scratch() as share:
+        if other.get_option("run:branch"):
+            share.add_arcs({name: found.arcs(name) or [] for name in kept})
+        else:
+            share.add_lines({name: found.lines(name) or [] for name in kept})
+        if share:
+            theirs.update(share)
 
 
 def _is_wanted(name: str, other: Coverage) -> bool:

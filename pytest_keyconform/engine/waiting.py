@@ -159,6 +159,8 @@ def _holds(task: Task, lock: object) -> bool:
 
 
 def threads_at_work(loop: object) -> bool:
-    """Tell whether a function may still be at work in a thread of a loop's own pool."""
+    """Tell whether a function may still be at work in a thread of a loop's own pool, or the pool is about to end."""
     pool = getattr(loop, "_default_executor", None)
+    if pool is not None and getattr(loop, "_executor_shutdown_called", False):
+        return True
     return pool is not None and pool._idle_semaphore._value < len(pool._threads)  # noqa: SLF001 - no public way

@@ -56,6 +56,8 @@ def ids_of(kind):
 def verdict(mutant, source, ids):
     """Answer what catches a mutant, as a kind and an id; None: nothing does."""
     module = "keyconform_reference." + mutant.file.removesuffix(".py").replace("/", ".")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "keyconform_reference"]:
+        del sys.modules[name]  # imported before, without the change
     sys.meta_path.insert(0, Mutated(module, PACKAGE / mutant.file, mutant.applied(source)))
     for kind in KINDS:
         try:
