@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.catalogue.invariant import Invariant
     from pytest_keyconform.report import Report
-    from pytest_keyconform.run import Judging, TargetRun
+    from pytest_keyconform.run import Judging
     from pytest_keyconform.spec.settings import Settings
+    from pytest_keyconform.target_run import TargetRun
 
 CONFORMS, BLIND, USAGE, INTERRUPTED = 0, 1, 4, 130
 
@@ -55,6 +56,9 @@ def _parser() -> Parser:
     check.add_argument("target", nargs="*", metavar="TARGET", help="package.module:factory, or a configured name")
     for flag, metavar, text in CHECK_FLAGS:
         check.add_argument(flag, metavar=metavar, help=text, action="append" if flag in REPEATABLE else "store")
+    check.add_argument(
+        "--isolate", action="store_const", const=True, help="judge each invariant in a fresh interpreter"
+    )
     check.set_defaults(run=_check)
     listing = commands.add_parser("list", help="list the invariants")
     listing.add_argument("--json", action="store_true", help="as a JSON list of objects")
@@ -99,12 +103,16 @@ REPEATABLE = ("--report", "--cov", "--scenarios")
 
 
 def _check(asked: argparse.Namespace) -> int:
+    from pytest_keyconform import earlier
     from pytest_keyconform.run import Judging
 
     settings = _settings(asked)
     if not settings.targets:
         raise SettingError("expected a target to judge, found none; name one: keyconform check package.module:factory")
     judging = Judging(settings)
+    known = earlier.read(root_folder())
+    judging.recall(known)
+    judging.show(lambda line: print(line, file=sys.stderr, flush=True))
     interrupted = False
     try:
         judging.start()
@@ -112,6 +120,8 @@ def _check(asked: argparse.Namespace) -> int:
             _judge(run)
     except KeyboardInterrupt:
         interrupted = True
+    if (tokens := judging.tokens(known)) != known:
+        earlier.write(root_folder(), tokens)
     reports = judging.reports()
     _sum_up(judging, reports)
     for line in judging.missing() if interrupted else ():
@@ -160,7 +170,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
 
     here, root = Path.cwd(), root_folder()
     sources, table = settings.files(root)
-    names = [flag.removeprefix("--").replace("-", "_") for flag, *_ in CHECK_FLAGS]
+    names = ["isolate", *(flag.removeprefix("--").replace("-", "_") for flag, *_ in CHECK_FLAGS)]
     flags: dict[str, Any] = {"target": asked.target, **{name: getattr(asked, name) for name in names}}
     return settings.read(
         [

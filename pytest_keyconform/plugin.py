@@ -61,6 +61,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge a key manager: package.module:factory or a configured name; NAME=TARGET names it; repeatable",
     )
     group.addoption("--keyconform-only", action="store_true", default=None, help="collect nothing but the invariants")
+    group.addoption(
+        "--keyconform-isolate", action="store_true", default=None, help="judge each invariant in a fresh interpreter"
+    )
+    parser.addini("keyconform_isolate", "judge each invariant in a fresh interpreter", type="bool", default=None)
     parser.addini("keyconform", "the key managers to judge, one a line", type="linelist", default=None)
     parser.addini("keyconform_only", "collect nothing but the invariants", type="bool", default=None)
     for name, kind, metavar, text in OPTIONS:
@@ -174,7 +178,7 @@ def _table(path: os.PathLike[str], keys: tuple[str, ...]) -> dict[str, Any]:
 
 def _lonely_flag(config: pytest.Config) -> str | None:
     """Answer a flag that means nothing without a target, where one was given."""
-    names = ["only", *(name for name, *_ in OPTIONS)]
+    names = ["only", "isolate", *(name for name, *_ in OPTIONS)]
     flags = [f"--keyconform-{name.replace('_', '-')}" for name in names]
     if hasattr(config, "workerinput"):
         return None

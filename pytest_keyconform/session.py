@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from pytest_keyconform import earlier
 from pytest_keyconform.errors import UsageError
 from pytest_keyconform.gate import UNUSABLE, Decision, Reason, Trouble
 from pytest_keyconform.plugin import OPTIONS, ini
 from pytest_keyconform.render import terminal, timeline
 from pytest_keyconform.render.telling import visible
 from pytest_keyconform.report import InvariantReport
-from pytest_keyconform.run import Judging, TargetRun, unjudged
+from pytest_keyconform.run import Judging
 from pytest_keyconform.spec import settings as reading
+from pytest_keyconform.target_run import TargetRun, unjudged
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -80,8 +84,12 @@ class Judge:
     ``judging`` holds the results; ``reports`` and ``decision`` are folded when the session ends.
     """
 
-    def __init__(self, judging: Judging, *, worker: bool) -> None:
+    def __init__(self, judging: Judging, config: pytest.Config, *, worker: bool) -> None:
         self.judging = judging
+        self._cache: pytest.Cache | None = getattr(config, "cache", None)  # none under -p no:cacheprovider
+        self._known = earlier.tokens_in(None if self._cache is None else self._cache.get(earlier.KEY, None))
+        judging.recall(self._known)
+        judging.show(lambda line: _tell(config, line))
         self.settings = judging.settings
         self.worker = worker
         self.reports: dict[str, Report] = {}
@@ -96,7 +104,7 @@ class Judge:
             sent = None if worker is None else reading.Settings.model_validate_json(worker[ROOT])
             found = settings_of(config) if sent is None else sent
             debugged = config.getoption("usepdb", default=False) or config.getoption("trace", default=False)
-            return cls(Judging(found, extra, apart=not debugged), worker=worker is not None)
+            return cls(Judging(found, extra, apart=not debugged), config, worker=worker is not None)
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
 
@@ -166,6 +174,9 @@ class Judge:
         if self.worker or session.config.option.collectonly:
             return
         session.config.stash[INTERRUPTED] = session.exitstatus == pytest.ExitCode.INTERRUPTED
+        tokens = self.judging.tokens(self._known)
+        if self._cache is not None and tokens != self._known:
+            self._cache.set(earlier.KEY, tokens)
         self.reports = self.judging.reports()
         self.decision = self.judging.decide(self.reports.values())
         try:
@@ -228,7 +239,7 @@ class NothingElse:
 
 def settings_of(config: pytest.Config) -> Settings:
     """Read the settings of a session: flags, environment, files, ini keys."""
-    names = ["only", *(name for name, *_ in OPTIONS)]
+    names = ["only", "isolate", *(name for name, *_ in OPTIONS)]
     flags = {name: config.getoption(f"--keyconform-{name.replace('_', '-')}") for name in names}
     inis = {name: ini(config, f"keyconform_{name}") for name in names}
     here, root = config.invocation_params.dir, config.rootpath
@@ -251,6 +262,18 @@ def settings_of(config: pytest.Config) -> Settings:
         table=table,
         search=tuple(dict.fromkeys((root, here))),
     )
+
+
+def _tell(config: pytest.Config, line: str) -> None:
+    """Show a line at once, whatever is captured and however quiet the run is; workers have standard error alone."""
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    terminal_reporter = config.pluginmanager.get_plugin("terminalreporter")
+    with contextlib.nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        if hasattr(config, "workerinput") or terminal_reporter is None:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - shown by the terminal of the controller
+        else:
+            terminal_reporter.write_line("")  # after the letters of what was judged so far
+            terminal_reporter.write_line(line)
 
 
 def _accepted(result: InvariantReport) -> str:

@@ -12,8 +12,8 @@ from pytest_keyconform.errors import UsageError
 from pytest_keyconform.fixtures import setting_of
 from pytest_keyconform.render import timeline
 from pytest_keyconform.report import FAILING
-from pytest_keyconform.run import TargetRun
 from pytest_keyconform.spec.places import BUILTIN
+from pytest_keyconform.target_run import TargetRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ def _rule(text: str, folders: tuple[Path, ...]) -> type[ScenarioRule]:
 
 
 def _judged(settings: Settings, setting: TargetSetting, rule: type[ScenarioRule]) -> InvariantReport:
-    alone = settings.model_copy(update={"replay": None, "max_time": None, "reports": ()})
+    alone = settings.model_copy(update={"replay": None, "max_time": None, "reports": (), "isolate": False})
     run = TargetRun(alone, setting, (rule,))
     try:
         run.start()

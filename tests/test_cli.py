@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_keyconform import catalogue, run
+from pytest_keyconform import catalogue, run, target_run
 from pytest_keyconform.cli import main
 
 STUB = Path(__file__).parent / "plugin" / "stub_judge.txt"
@@ -18,8 +18,9 @@ STUB = Path(__file__).parent / "plugin" / "stub_judge.txt"
 def stubbed(monkeypatch, tmp_path):
     """Put the stand-in in the place of the judge, in an empty folder."""
     stub = runpy.run_path(str(STUB), run_name="stub")
-    monkeypatch.setattr(run, "Conformance", stub["Conformance"])
-    monkeypatch.setattr(run, "CATALOGUE", stub["CATALOGUE"])
+    monkeypatch.setattr(target_run, "Conformance", stub["Conformance"])
+    for module in (run, target_run):
+        monkeypatch.setattr(module, "CATALOGUE", stub["CATALOGUE"])
     monkeypatch.setattr(catalogue, "CATALOGUE", stub["CATALOGUE"])
     monkeypatch.delenv("KEYCONFORM_TARGET", raising=False)
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from pytest_keyconform.engine.tally import TALLY
+
 if TYPE_CHECKING:
     from pytest_keyconform.engine.search import Scheduler
     from pytest_keyconform.execution import Execution
@@ -83,6 +85,7 @@ class Exploration:
 
     def count(self, execution: Execution) -> None:
         """Count an execution."""
+        TALLY.add()
         self.executions += 1
         if execution.overlapped is not None:
             self.overlapped = execution.overlapped or bool(self.overlapped)

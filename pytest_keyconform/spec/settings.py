@@ -28,12 +28,13 @@ NAMED = re.compile(r"([A-Za-z_][\w.-]*)=(.+)")
 # As they are called in `[tool.keyconform]`; flags and variables are `--keyconform-NAME` and `KEYCONFORM_NAME`.
 NAMES = (
     *("target", "only", "profile", "select", "level", "report", "seed", "replay", "timeout", "max_time"),
-    *("waivers", "baseline", "require", "spec", "cov", "cov_fail_under", "scenarios", "save_failures"),
+    *("waivers", "baseline", "require", "spec", "cov", "cov_fail_under", "scenarios", "save_failures", "isolate"),
 )
 PATHS = ("waivers", "baseline")
 
 EXPECTED = {
     "only": "true or false",
+    "isolate": "true or false",
     "profile": "smoke, ci or deep",
     "select": "ids or families such as ACQ,FMT01",
     "level": "must or should",
@@ -85,6 +86,7 @@ class Settings(_Strict):
     cov_fail_under: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 70.0
     scenarios: tuple[str, ...] = ()
     save_failures: Path | None = None
+    isolate: bool = False
     search: tuple[Path, ...] = ()
 
     @field_validator("seed", mode="before")
