@@ -75,7 +75,11 @@ FLAG = re.compile(r"--keyconform[\w-]*")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_flag_of_a_page_is_one(page: Path) -> None:
     """Each flag that a page names is one that pytest knows."""
-    known = {"--keyconform", "--keyconform-only", *(f"--keyconform-{name.replace('_', '-')}" for name, *_ in OPTIONS)}
+    known = {
+        "--keyconform",
+        *(f"--keyconform-{name}" for name in ("only", "isolate")),
+        *(f"--keyconform-{name.replace('_', '-')}" for name, *_ in OPTIONS),
+    }
     assert {*FLAG.findall(page.read_text(encoding="utf-8"))} <= known
 
 
