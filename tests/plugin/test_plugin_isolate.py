@@ -65,6 +65,4 @@ def test_an_invariant_that_nobody_can_import(pytester):
     )
     result = pytester.runpytest_subprocess("--keyconform=reference", "--keyconform-only", "--keyconform-isolate")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(
-        ["ERROR: --keyconform-isolate: OWN01 (conftest_kinds.kind.Own) cannot be *"]
-    )
+    result.stderr.fnmatch_lines(["ERROR: --keyconform-isolate: OWN01 (conftest_kinds.kind.Own) cannot be *"])

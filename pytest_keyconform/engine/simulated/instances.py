@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.loop import ControlledLoop
-from pytest_keyconform.engine.simulated.sqlite import Crashed, close_quietly
+from pytest_keyconform.engine.simulated.sqlite import Crashed, NextCommand, close_quietly
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,22 +18,6 @@ if TYPE_CHECKING:
     from pytest_keyconform.adapters.resolve import Opened
     from pytest_keyconform.engine.program import Program
     from pytest_keyconform.engine.threads.turns import Turns
-
-
-class NextCommand:
-    """Waits until anybody has issued a store command."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._since = store.issued
-
-    def open_to(self, number: int) -> bool:  # noqa: ARG002 - as asked of what is awaited
-        """Tell whether there was one."""
-        return self._store.issued > self._since
-
-    def told(self) -> str:
-        """Say what it is."""
-        return "the store, which another instance has locked"
 
 
 class Store:

@@ -19,6 +19,8 @@ from pytest_keyconform.engine.threads.turns import Ended
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_keyconform.engine.threads.turns import Turns
+
 T = TypeVar("T")
 
 USUAL_TIMEOUT = 5.0  # seconds: what `sqlite3.connect` waits for a lock if nothing is said
@@ -46,6 +48,57 @@ class Commands(Protocol):
 
     def opened(self, connection: sqlite3.Connection) -> None:
         """Be told of a connection, to close it when its instance dies."""
+
+
+class Issuing(Protocol):
+    """Counts the store commands of an execution."""
+
+    @property
+    def issued(self) -> int:
+        """How many there were."""
+
+
+class NextCommand:
+    """Waits until anybody has issued a store command."""
+
+    def __init__(self, store: Issuing) -> None:
+        self._store = store
+        self._since = store.issued
+
+    def open_to(self, number: int) -> bool:  # noqa: ARG002 - as asked of what is awaited
+        """Tell whether there was one."""
+        return self._store.issued > self._since
+
+    def told(self) -> str:
+        """Say what it is."""
+        return "the store, which another connection has locked"
+
+
+class SharedStore:
+    """The connections of threads of one process: each command is a choice point, and who finds a lock gives way."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.issued = 0
+        self._turns = turns
+
+    def current(self) -> SharedStore | None:
+        """Answer this for a thread whose turn it is; None for one of the test runner's."""
+        return self if self._turns.mine() else None
+
+    def begin(self, command: str) -> None:  # noqa: ARG002 - told, and not needed
+        """Stand before a store command."""
+        self._turns.point()
+        self.issued += 1
+
+    def check(self) -> None:
+        """Let it be: a thread does not die with its store."""
+
+    def wait(self, seconds: float) -> bool:
+        """Give the turn away until a command was issued; False: ``seconds`` are over."""
+        return self._turns.wait(NextCommand(self), seconds)
+
+    def opened(self, connection: sqlite3.Connection) -> None:
+        """Let it be: who opened it closes it."""
 
 
 class _Waiting:

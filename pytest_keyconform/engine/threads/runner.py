@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_keyconform.engine.clock import real_perf_counter
 from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.program import Program
+from pytest_keyconform.engine.simulated.sqlite import SharedStore, controlled
 from pytest_keyconform.engine.threads.turns import MAIN, Ended
 from pytest_keyconform.engine.threads.visible import is_backend
 from pytest_keyconform.engine.threads.world import MAX_POINTS, ThreadWorld
@@ -73,7 +74,7 @@ class ThreadRunner:
     def _run(self, workload: Workload, scheduler: Scheduler, *, observed: bool) -> Execution:
         started = real_perf_counter()
         program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
-        with program.listening(), self._turns(scheduler) as turns:
+        with program.listening(), self._turns(scheduler) as turns, controlled(SharedStore(turns).current):
             program.pass_time = turns.advance
             if observed:
                 turns.switched = _observer(program)

@@ -9,6 +9,7 @@ from managers.ledger import REGULAR, VERTEX
 from managers.poor import PoorManager
 from managers.records import MemoryStore
 from managers.rich import RichManager
+from twins.stored import ConnectsForEachCall
 
 from planted.registry import planted
 
@@ -247,7 +248,24 @@ class ThreeStrikesAlways(PoorManager):
         return not card.out and card.strikes < 3
 
 
+class ReadsBeforeItsTransaction(ConnectsForEachCall):
+    """Each call has a connection of its own; a report reads the counts, and adds to them in a later transaction."""
+
+    class once(ConnectsForEachCall.once):  # noqa: N801 - the name of what it replaces
+        begin = "BEGIN DEFERRED"
+
+    def _add(self, cell):
+        used = self._used(cell)
+        self._rows.execute("COMMIT")
+        self._rows.execute("BEGIN IMMEDIATE")
+        self._rows.execute(
+            "INSERT OR REPLACE INTO used VALUES (:pool, :key, :model, :minute, :day, :rpm, :tpm, :rpd)",
+            {**cell, "rpm": used["rpm"] + 1, "tpm": used["tpm"] + cell["tokens"], "rpd": used["rpd"] + 1},
+        )
+
+
 MUTANTS = (
+    planted("QUO01", ReadsBeforeItsTransaction),
     planted("QUO01", CountsOutsideTheLock),
     planted("QUO01", SumWrittenAfterAwait),
     planted("QUO02", TokensMayReachTheLimit),

@@ -80,6 +80,7 @@ TWINS = (
     KeptManager,
     stored.WritesBehind,
     stored.InOneTransaction,
+    stored.ConnectsForEachCall,
     optional.ChecksAndHides,
     optional.CarriesOver,
     calling.Calls,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 
-from managers.stored import SqliteManager
+from managers.stored import TABLE, Closed, SqliteManager
 
 
 class WritesBehind(SqliteManager):
@@ -48,3 +49,53 @@ class InOneTransaction(SqliteManager):
         with self._transaction():
             self._used(cell)
             super()._add(cell)
+
+
+class _Once:
+    """A transaction on a connection of its own: what stands in the place of a lock."""
+
+    begin = "BEGIN IMMEDIATE"
+
+    def __init__(self, path):
+        self._path = path
+        self._mine = threading.local()
+        self.closed = False
+
+    @property
+    def rows(self):
+        return self._mine.rows
+
+    def __enter__(self):
+        if self.closed:
+            raise Closed
+        self._mine.rows = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
+        self._mine.rows.execute(self.begin)
+
+    def __exit__(self, kind, error, trace):
+        rows = self._mine.rows
+        del self._mine.rows
+        try:
+            rows.execute("COMMIT" if kind is None else "ROLLBACK")
+        finally:
+            rows.close()
+
+
+class ConnectsForEachCall(SqliteManager):
+    """Each call opens a connection and takes the database's write lock; threads share nothing else."""
+
+    once = _Once
+
+    def __init__(self, pool):
+        self._pool, self._places = pool, {}
+        self._lock = self.once(pool.storage / "keys.db")
+        rows = sqlite3.connect(pool.storage / "keys.db")
+        rows.execute("PRAGMA journal_mode = WAL")
+        rows.execute(TABLE)
+        rows.close()
+
+    @property
+    def _rows(self):
+        return self._lock.rows
+
+    def close(self):
+        self._lock.closed = True
