@@ -28,7 +28,6 @@ else:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-
 _TASKS: tuple[type, ...] = (asyncio.Task, vars(asyncio.tasks)["_PyTask"])  # in C and in Python
 
 
@@ -51,7 +50,8 @@ class Callbacks(_AnyLoop):
         self._tasks: list[Task] = []  # held, so that no id is used twice, and none is lost to the collector
         self._factory: Callable[..., Any] | None = None
         self._handler: Callable[..., object] | None = None
-        self._asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]] | None = None
+        # In the order in which they were begun: asyncio closes them in the order of a set, which nobody could repeat.
+        self._asyncgens: weakref.WeakValueDictionary[int, AsyncGenerator[Any, Any]] | None = None
         self._running = self._stopping = self._closed = self._quiet = False
         self._thread = _thread.get_ident()
         self._working = False  # whether a function runs as if in an executor
@@ -219,16 +219,22 @@ class Callbacks(_AnyLoop):
 
     async def shutdown_asyncgens(self) -> None:
         """Close the async generators that were left half-way."""
-        generators = list(self._asyncgens or ())
+        generators = list((self._asyncgens or {}).values())
         self._asyncgens = None
-        await asyncio.gather(*(generator.aclose() for generator in generators), return_exceptions=True)
+        closed = await asyncio.gather(*(generator.aclose() for generator in generators), return_exceptions=True)
+        for generator, error in zip(generators, closed, strict=True):
+            if isinstance(error, Exception):
+                message = f"an error occurred during closing of asynchronous generator {generator!r}"
+                self.call_exception_handler({"message": message, "exception": error, "asyncgen": generator})
 
     def _begun(self, generator: AsyncGenerator[Any, Any]) -> None:
         if self._asyncgens is None:
-            self._asyncgens = weakref.WeakSet()
-        self._asyncgens.add(generator)
+            self._asyncgens = weakref.WeakValueDictionary()
+        self._asyncgens[id(generator)] = generator
 
     def _finalize(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if self._asyncgens is not None:
+            self._asyncgens.pop(id(generator), None)
         if self._running:
             self.call_soon(self.create_task, generator.aclose())
 
@@ -280,9 +286,7 @@ class Callbacks(_AnyLoop):
         """Tell that there was none."""
         return False
 
-    def remove_writer(self, fd: object) -> bool:  # noqa: ARG002 - asyncio's signature
-        """Tell that there was none."""
-        return False
+    remove_writer = remove_reader
 
     def remove_signal_handler(self, sig: int) -> bool:  # noqa: ARG002 - asyncio's signature
         """Tell that there was none."""
