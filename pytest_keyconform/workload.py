@@ -64,6 +64,14 @@ class Given:
         parts |= {"begins": f"+{self.starts / 86_400:g} days"} if self.starts else {}
         return tuple(parts.items())
 
+    def sized(self, keys: int, models: int | None = None) -> Given:
+        """Answer the same with so many regular keys, and so many models, each limited as the first one is."""
+        regular = tuple(f"key-{number}" for number in range(1, keys + 1))
+        if models is None:
+            return replace(self, regular=regular)
+        limits = tuple((f"m{number}", self.limits[0][1]) for number in range(1, models + 1))
+        return replace(self, regular=regular, limits=limits)
+
     def keys(self, pool: str) -> tuple[str, ...]:
         """Answer the keys of one pool, each once, in their order."""
         return tuple(dict.fromkeys(self.regular if pool == "regular" else self.vertex))
@@ -74,11 +82,12 @@ class Step:
     """One step of a program: an operation to call, or one of the harness' own.
 
     Those are ``advance``, seconds to let pass, ``restart``: the manager is closed and another one opened on the same
-    storage, ``down`` seconds later and its files damaged (``tear``) where that is given, ``crash``: likewise, but it is
-    killed, and ``set_clock``: the wall clock is set forth, or back if ``seconds`` is negative, while monotonic time
-    goes on. ``census`` counts the tasks, timers and threads that the backend has started and not ended, ``memory`` what
-    it holds. ``spoil_lists`` changes the lists that the factory was given. An operation with the argument ``kill`` is
-    killed as it touches the store for the time of that number, from 0.
+    storage, ``down`` seconds later and its files damaged (``tear``) where that is given, or on a pool of so many
+    ``keys`` and ``models``, ``crash``: likewise, but it is killed, and ``set_clock``: the wall clock is set forth, or
+    back if ``seconds`` is negative, while monotonic time goes on. ``census`` counts the tasks, timers and threads that
+    the backend has started and not ended, ``memory`` what it holds, ``statements`` what it has asked of SQLite so far,
+    ``rows`` what its databases hold. ``spoil_lists`` changes the lists that the factory was given. An operation with
+    the argument ``kill`` is killed as it touches the store for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable. ``exact``
@@ -111,6 +120,7 @@ class Workload:
     warns is marked.
     ``unopened``: the manager is made and not opened before the first step.
     ``whole``: its steps belong together, so that none is left out of a counterexample.
+    ``weighed``: keys tell how often they are compared and hashed, which counts as work of the calls that are measured.
     """
 
     name: str
@@ -122,6 +132,13 @@ class Workload:
     overheard: bool = False
     unopened: bool = False
     whole: bool = False
+    weighed: bool = False
+
+    @property
+    def widest(self) -> int:
+        """How many regular keys its largest pool has."""
+        pools = (step.invocation.get("keys") for _, _, step in self.steps() if step.name == "restart")
+        return max([len(self.given.regular), *(keys for keys in pools if isinstance(keys, int))])
 
     def steps(self) -> Iterator[tuple[Phase, int, Step]]:
         """Yield each step with its phase and its client."""

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import re
 import string
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pytest_keyconform.operation import Opaque
 from pytest_keyconform.spec.pool import Limits, Pool
@@ -37,6 +37,36 @@ def canary(label: str) -> str:
     return _PREFIX + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_LENGTH]) + colon + more
 
 
+class WeighedKey(str):
+    """A key that tells how often any of its kind was compared or hashed: what C code does with it shows in no line.
+
+    ``looks`` is that number, over all of them; whoever measures takes the difference.
+    """
+
+    __slots__ = ()
+    looks: ClassVar[int] = 0
+
+    def __eq__(self, other: object) -> bool:
+        WeighedKey.looks += 1
+        return str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        WeighedKey.looks += 1
+        return str.__ne__(self, other)
+
+    def __lt__(self, other: str) -> bool:
+        WeighedKey.looks += 1
+        return str.__lt__(self, other)
+
+    def __gt__(self, other: str) -> bool:
+        WeighedKey.looks += 1
+        return str.__gt__(self, other)
+
+    def __hash__(self) -> int:
+        WeighedKey.looks += 1
+        return str.__hash__(self)
+
+
 class Keyring:
     """The canary keys of one execution. Labels go in, canaries reach the backend, labels come out.
 
@@ -45,7 +75,8 @@ class Keyring:
     reverse; ``_search`` finds canaries in text, and is None after a change until it is needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, weighed: bool = False) -> None:
+        self._weighed = weighed
         self._labels: dict[str, str] = {}
         self._canaries: dict[str, str] = {}
         self._search: re.Pattern[str] | None = None
@@ -65,9 +96,11 @@ class Keyring:
 
     def pool_of(self, given: Given, *, storage: Path | None = None, limits_source: str | None = None) -> Pool:
         """Answer the pool that a factory is given for a workload."""
-        return Pool(
-            api_keys=tuple(self._key(label) for label in given.regular),
-            vertex_api_keys=tuple(self._key(label) for label in given.vertex),
+        lists = {"api_keys": given.regular, "vertex_api_keys": given.vertex}
+        keys = {name: tuple(self._key(label) for label in labels) for name, labels in lists.items()}
+        pool = Pool(
+            api_keys=keys["api_keys"],
+            vertex_api_keys=keys["vertex_api_keys"],
             limits={model: Limits(rpm=row.rpm, tpm=row.tpm, rpd=row.rpd) for model, row in given.limits},
             default_model=given.default_model,
             max_failures=given.max_failures,
@@ -76,6 +109,7 @@ class Keyring:
             storage=storage,
             limits_source=limits_source,
         )
+        return pool.model_copy(update=keys) if self._weighed else pool  # pydantic makes plain strings of them
 
     def reveal(self, value: object) -> object:
         """Answer a fresh value to hand to the backend: labels become canaries, tuples become lists."""
@@ -131,7 +165,7 @@ class Keyring:
         if not label:
             return label
         if label not in self._canaries:
-            self._canaries[label] = canary(label)
+            self._canaries[label] = WeighedKey(canary(label)) if self._weighed else canary(label)
             self._labels[canary(label)] = label
             self._search = None
         return self._canaries[label]

@@ -71,6 +71,7 @@ MODULES: Final = (
     "migration",
     "secrets",
     "growth",
+    "scaling",
 )
 
 

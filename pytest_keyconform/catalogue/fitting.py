@@ -19,7 +19,9 @@ SPECIAL = frozenset(
     {"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool", "spoil", "through"}
 )
 EXACT = frozenset({"tokens", "retry_after"})
-ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census", "memory", "spoil_lists"})
+ALWAYS = frozenset(
+    {"open", "advance", "crash", "restart", "set_clock", "census", "memory", "statements", "rows", "spoil_lists"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,19 @@
-"""COST01 and COST02: neither work nor memory grows with what has been."""
+"""COST01, COST02 and COST05: neither work nor memory grows with what has been."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, broken
 from pytest_keyconform.catalogue.provoking import reported
-from pytest_keyconform.catalogue.steps import advance, fail, memory, record, step, tick
+from pytest_keyconform.catalogue.steps import acquire, advance, fail, memory, record, release, rows, step, tick
 from pytest_keyconform.model.windows import FREE_AFTER
+from pytest_keyconform.operation import Ref
 from pytest_keyconform.workload import DEFAULT_MODEL, Given, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_keyconform.history import History
     from pytest_keyconform.operation import Operation
@@ -25,12 +26,19 @@ ROUND = 15  # calls in one minute
 MORE = 75 * ROUND  # calls between two measurings: more than a ring buffer of usual length holds
 STRANGERS = (1, 10, 1110, 2210)  # the numbers of keys that nobody knows, between which memory is measured
 LIGHT = 12.0  # bytes for each further call, below which memory is taken to be flat
+NAMED = "ever-"  # how the names of new models begin
+NEW = (10, 360, 710, 1060, 1410)  # the numbers of new models between which it is measured: more than a cache holds
+KNOWN = 300  # calls on known models, to compare with
+ENTRY = 24.0  # bytes for each further model, below which its entry is taken to be dropped
+DAYS = 2 * 86_400.0
+ROWS = 0.5  # rows for each further model, likewise
+LISTED = 20  # new models that the whole state may list
 SLACK = 4096  # bytes that a table may take in one go
 
 LATER = (advance(FREE_AFTER), tick())
 
 
-class _Growing(Invariant, shared=True):
+class Growing(Invariant, shared=True):
     """What the rules share: many calls, and a window that ends after each fifteen of them."""
 
     def calls(self, count: int, tag: str) -> tuple[Step, ...]:
@@ -47,6 +55,11 @@ class _Growing(Invariant, shared=True):
                 steps += LATER
         return tuple(steps)
 
+    def back(self, lease: Ref) -> tuple[Step, ...]:
+        """Answer what gives a lease back that was reported on, where a report does not."""
+        explicit = self.policies.tenure == "lease" and self.policies.release == "explicit"
+        return (release(lease),) if explicit else ()
+
     @property
     def bounded(self) -> bool:
         """Whether what has to be remembered ends within minutes."""
@@ -54,7 +67,7 @@ class _Growing(Invariant, shared=True):
 
 
 @final
-class WorkStaysTheSame(_Growing):
+class WorkStaysTheSame(Growing):
     """The work of acquire, record and status does not grow with the history.
 
     Why: what is quick in a test takes seconds after a week (002-O3, 002-O1).
@@ -98,7 +111,7 @@ class WorkStaysTheSame(_Growing):
 
 
 @final
-class MemoryStaysFlat(_Growing):
+class MemoryStaysFlat(Growing):
     """Memory stays flat over n calls on known names and with stranger keys.
 
     Why: a service that grows by a little with each request is killed at night (002-O2, 000-33).
@@ -145,3 +158,97 @@ class MemoryStaysFlat(_Growing):
     def _grown(self, history: History, before: Operation, after: Operation) -> bool:
         calls = sum(before.called < op.called < after.called for op in history.operations)
         return float(str(after.value)) - float(str(before.value)) > SLACK + LIGHT * calls
+
+
+@final
+class NewModelsAreDropped(Growing):
+    """Entries of models added on the fly are dropped once their windows have passed.
+
+    Why: a model's name comes with the request, so that whoever sends new ones fills memory and every view (002-O2).
+    How it breaks: a counter, a place in the rotation or a row is made for each name, and never dropped.
+    Fix: drop what belongs to a model that is not configured, once nothing counts that was reported for it.
+    """
+
+    id = "COST05"
+    level = "should"
+    audits = ("002-O2",)
+    requires = ("acquire|record",)
+    applies: ClassVar = {"unknown_model": ("on-the-fly",)}
+    CONFORMING = (
+        "memory() -> 0\nmemory() -> 900\nrecord(lease=key-1, model=new-a) -> True\nmemory() -> 1000",
+        (
+            "record(lease=key-1, model=ever-1) -> True\nadvance(seconds=172800)\n"
+            'state() -> {"models": {"m1": {}}, "summary": {}}'
+        ),
+        'record(lease=key-1, model=ever-1) -> True\nstate() -> {"models": {"ever-1": {}}, "summary": {}}',
+        (
+            "rows() -> 4\nrecord(lease=key-1) -> True\nrows() -> 900\n"
+            "record(lease=key-1, model=ever-1) -> True\nrows() -> 1700"
+        ),
+    )
+    VIOLATING = (
+        "memory() -> 0\nmemory() -> 900\nrecord(lease=key-1, model=ever-1) -> True\nmemory() -> 90000",
+        (
+            "record(lease=key-1, model=ever-1) -> True\nadvance(seconds=172800)\n"
+            'state() -> {"models": {"m1": {}, "ever-1": {}}, "summary": {}}'
+        ),
+        (
+            "rows() -> 4\nrecord(lease=key-1, model=ever-1) -> True\nrows() -> 5\n"
+            "record(lease=key-1, model=ever-2) -> True\nrows() -> 6"
+        ),
+    )
+
+    def workloads(self) -> Iterator[Workload]:
+        """Some models, known ones, many new ones, as many again; two days and some calls before each measuring."""
+        if self.claims.operations.get("state"):
+            setup = (*self._new(0, LISTED), *self.calls(MORE, "y"), *LATER, step("state"))
+            yield Workload(name="state", given=Given(), setup=setup, whole=True)
+        for name, measuring in (("rows", rows()), ("memory", memory())):
+            if name == "memory" or self.policies.durability != "none":
+                first, *more = (self._new(*numbers) for numbers in pairwise((0, *NEW)))
+                batches = (first, self._batch([DEFAULT_MODEL] * KNOWN), *more)
+                setup = (measuring, *(one for batch in batches for one in (*batch, measuring)))
+                yield Workload(name=name, given=Given(), setup=setup, whole=True)
+
+    def _new(self, first: int, last: int) -> tuple[Step, ...]:
+        return self._batch([f"{NAMED}{number}" for number in range(first, last)])
+
+    def _batch(self, models: Sequence[str]) -> tuple[Step, ...]:
+        """Answer two calls on each of these models, and what may drop them: two days, maintenance, further calls."""
+        each = (one for model in models for one in self._calls_on(model))
+        return (*each, advance(DAYS), tick(), *self.calls(2 * ROUND, "z"), *LATER)
+
+    def _calls_on(self, model: str) -> tuple[Step, ...]:
+        if not self.claims.operations.get("record"):
+            return self.taking("a", model=model)
+        return acquire("a", model=model), record(Ref("a"), model=model, tokens=5), *self.back(Ref("a"))
+
+    def violations(self, history: History) -> Iterator[Violation]:
+        """Compare what new models leave behind with what as many calls on known ones do; look for them in the state."""
+        for name, slack, each in (("memory", SLACK, ENTRY), ("rows", 0, ROWS)):
+            readings = [op for op in history.named(name) if isinstance(op.value, int)][name == "memory" :]
+            spans = [(_between(history, *pair), pair) for pair in pairwise(readings)]
+            grown = [(len(models), int(str(b.value)) - int(str(a.value))) for models, (a, b) in spans]
+            known = max((growth / KNOWN for models, growth in grown if not models and growth > 0), default=0.0)
+            new = [(models, growth) for models, growth in grown if models]
+            if new and all(growth > slack + (known + each) * models for models, growth in new):
+                told = "bytes" if name == "memory" else "rows"
+                expected = f"about {readings[0].value} {told}: each model is new, and its windows have passed"
+                yield broken(readings[-1], expected, f"{name} grows with each new model")
+        yield from self._listed(history)
+
+    def _listed(self, history: History) -> Iterator[Violation]:
+        used = {str(op.get("model")): op.at for op in history.named("acquire", "record")}
+        for operation in history.named("state"):
+            listed = operation.value.get("models") if isinstance(operation.value, dict) else None
+            old = {name for name, at in used.items() if name.startswith(NAMED) and at + DAYS <= operation.at}
+            if isinstance(listed, dict) and old.intersection(listed):
+                left = len(old.intersection(listed))
+                expected = f"none of the {left} models that were last used two days before and are not configured"
+                yield broken(operation, expected, "the state lists models whose windows have passed")
+
+
+def _between(history: History, before: Operation, after: Operation) -> set[str]:
+    """Answer the new models that were named between two measurings."""
+    within = (op for op in history.operations if before.called < op.called < after.called)
+    return {name for op in within if (name := str(op.get("model"))).startswith(NAMED)}

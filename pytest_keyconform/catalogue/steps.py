@@ -158,9 +158,24 @@ def set_clock(seconds: float) -> Step:
     return step("set_clock", seconds=seconds)
 
 
+def statements() -> Step:
+    """Count the statements that the backend has asked of SQLite so far."""
+    return step("statements")
+
+
+def rows() -> Step:
+    """Count the rows of all the SQLite databases in the backend's storage."""
+    return step("rows", optional=True)
+
+
 def restart(*, down: float = 0.0) -> Step:
     """Close the manager and open another one on the same storage, at once or so many seconds later."""
     return step("restart", down=down or ...)
+
+
+def resized(keys: int, *, models: int | None = None) -> Step:
+    """Close the manager and open another one on a pool of so many keys, and so many models where they are given."""
+    return step("restart", keys=keys, models=models or ...)
 
 
 def crash() -> Step:

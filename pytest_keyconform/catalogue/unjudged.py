@@ -20,7 +20,4 @@ UNJUDGED: Final = {
     "STR02": "A consumer that leaves or is cancelled leaves the count right and the lease released",
     "STR03": "No second key is tried once output was passed on",
     "STR04": "Bad input is refused before the first chunk and before anything is counted",
-    "COST03": "Acquire grows no faster than the number of keys, status no faster than keys times models",
-    "COST04": "Store statements per call are bounded; an idle manager issues none that grow",
-    "COST05": "Entries of models added on the fly are dropped once their windows have passed",
 }

@@ -17,8 +17,8 @@ from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
 from pytest_keyconform.engine.order import Order
 from pytest_keyconform.engine.overhearing import Overhearing
+from pytest_keyconform.engine.scales import Scales
 from pytest_keyconform.engine.storage import new_storage, remove, tear
-from pytest_keyconform.engine.weighing import Memory, Weighing
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
 from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, Raised, Ref
@@ -62,7 +62,8 @@ class Program:
         self.target = target
         self.clock = clock
         self.observed = observed
-        self.keyring = Keyring()
+        self.given = workload.given
+        self.keyring = Keyring(weighed=workload.weighed)
         self.opening: Operation | None = None
         self.opened: Opened | None = None
         self.recorder: Recorder | None = None
@@ -70,11 +71,10 @@ class Program:
         self.noise: list[Noise] = []
         self.storage: Path | None = None
         self.census: Callable[[], Awaitable[tuple[int, int]]] = self._at_rest
-        self._own: dict[str, Call] = {"restart": self._restarted, "census": self._counted, "memory": self._held}
-        self._own["spoil_lists"] = self._spoilt
+        self._own: dict[str, Call] = {"restart": self._restarted, "census": self._counted, "spoil_lists": self._spoilt}
+        self._scales = Scales(workload)
+        self._own |= self._scales.own
         self._warned: list[warnings.WarningMessage] = []
-        self._memory = Memory()
-        self._weights: list[tuple[int, int]] = []
         self._threads = frozenset(threading.enumerate())
         self.outside = target.policies.durability != "none"
         self.pass_time: Callable[[float], None] = clock.advance
@@ -90,7 +90,7 @@ class Program:
     async def open(self) -> bool:
         """Open a manager on the workload's pool; tell whether that went well."""
         if self.storage is None:
-            self.storage = new_storage(self.target)
+            self.storage = self._scales.storage = new_storage(self.target)
         called = self._order.tick()
         try:
             self.opened = await self.instance(opened=not self.workload.unopened)
@@ -110,7 +110,7 @@ class Program:
 
     async def instance(self, *, opened: bool = True) -> Opened:
         """Make one more manager on the workload's pool and storage, and open it; raises `OpeningFailed`."""
-        pool = self.keyring.pool_of(self.workload.given, storage=self.storage)
+        pool = self.keyring.pool_of(self.given, storage=self.storage)
         return await (self.target.opened(pool) if opened else self.target.made(pool))
 
     def _warnings(self) -> int:
@@ -120,13 +120,16 @@ class Program:
         spoil([] if self.opened is None else [one for one in self.opened.handed if isinstance(one, list)], self.keyring)
 
     async def _restarted(self, _name: str, arguments: dict[str, object]) -> None:
-        """Close the manager and put another one on its storage in its place: at once or later, whole or torn."""
+        """Close the manager and put another one on its storage: at once or later, whole, torn or for more keys."""
         if self.opened is None or self.recorder is None:
             return
         await self.opened.close()
         self.pass_time(float(str(arguments.get("down", 0.0))))
         if "tear" in arguments:
             tear(self.storage, str(arguments["tear"]))
+        if isinstance(keys := arguments.get("keys"), int):
+            models = arguments.get("models")
+            self.given = self.workload.given.sized(keys, models if isinstance(models, int) else None)
         try:
             self.opened = await self.instance()
         except OpeningFailed as failure:
@@ -145,16 +148,11 @@ class Program:
             step = await self.with_lease(step, phase=phase)
         self.note(client, "call", str(step))
         call = self._own.get(step.name) if call is None else call
-        measured = bool(step.invocation.get("measured"))
-        with Weighing() if measured else contextlib.nullcontext(None) as weighing:
+        with self._scales.under(measured=bool(step.invocation.get("measured"))) as weighing:
             operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
-        if weighing is not None:
-            self._weights.append((operation.called, weighing.lines))
+        self._scales.put(operation, weighing)
         self.note(client, "return", str(operation.response))
         return operation
-
-    async def _held(self, *_: object) -> int:
-        return self._memory.held()
 
     async def _counted(self, _name: str, _arguments: dict[str, object]) -> dict[str, int]:
         """Count what runs beside the calls, once what was about to end has ended."""
@@ -194,7 +192,7 @@ class Program:
         pool = str(arguments.get("pool", "regular"))
         returning = step.name == "release"
         held = returning and (pool, label) in self._leases
-        if label in self.workload.given.keys(pool) and not held:
+        if label in self.given.keys(pool) and not held:
             await self._take(label, pool, arguments.get("model"), phase)
         arguments["lease"] = self._leases.get((pool, label), Ref("never taken") if returning else label)
         if returning:
@@ -203,7 +201,7 @@ class Program:
 
     async def _take(self, label: str, pool: str, model: object, phase: Phase) -> None:
         others: list[tuple[str, Ref]] = []
-        for _ in range(len(self.workload.given.keys(pool)) + 1):
+        for _ in range(len(self.given.keys(pool)) + 1):
             self._taken += 1
             ref = Ref(f"lease-{self._taken}")
             asked = (("model", model), ("pool", pool)) if model is not None else (("pool", pool),)
@@ -265,7 +263,7 @@ class Program:
             operations=(*opening, *operations),
             ending=ending,
             noise=tuple(dict.fromkeys(self.noise)),
-            weights=tuple(self._weights),
+            weights=tuple(self._scales.weights),
             clockless=self.outside and not self.clock.readings,
             **more,
         )
@@ -276,7 +274,7 @@ class Program:
         before = threading.excepthook
         threading.excepthook = self._thread_died
         try:
-            with warnings.catch_warnings(record=True) as caught:
+            with self._scales.standing(), warnings.catch_warnings(record=True) as caught:
                 self._warned = caught
                 warnings.simplefilter("ignore" if self.overhearing is None else "always")
                 warnings.filterwarnings("always", message=r"coroutine '.*' was never awaited", category=RuntimeWarning)
@@ -284,7 +282,6 @@ class Program:
                     yield
         finally:
             threading.excepthook = before
-            self._memory.stop()
             remove(self.storage)
         if self.overhearing is not None:
             for warning in caught:

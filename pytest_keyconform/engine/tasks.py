@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CLIENT, MAIN = "client-", "main"  # the names of the tasks
 STEPS_OF_A_CALL = 50  # of the loop, that a call may take in a long program
+KEYS = 10  # of a pool, that a call may look at in those steps
 TURNS = 30  # of the loop, in which a task that is cancelled ends
 MAX_STEPS = 20_000  # of the loop, in one execution: far beyond any workload, a second of real time at most
 
@@ -61,7 +62,7 @@ class TaskRunner:
         program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
         program.outside |= not self.complete
         loop = self.loop()
-        loop.max_steps += STEPS_OF_A_CALL * sum(1 for _ in workload.steps())
+        loop.max_steps += STEPS_OF_A_CALL * sum(1 for _ in workload.steps()) * (1 + workload.widest // KEYS)
         loop.ending = program.stop
         if observed:
             loop.observer = _observer(program)

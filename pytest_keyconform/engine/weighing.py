@@ -9,6 +9,8 @@ import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from pytest_keyconform.adapters.keys import WeighedKey
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -25,19 +27,25 @@ def _is_counted(filename: str) -> bool:
 
 
 class Weighing:
-    """Counts the ``lines`` that run while its block lasts; a tracer that was set is back after it."""
+    """Counts the ``lines`` that run while its block lasts; a tracer that was set is back after it.
+
+    What C code does in one line is seen as far as it looks at keys that are weighed: each look counts as a line.
+    """
 
     def __init__(self) -> None:
         self.lines = 0
         self._before: Any = None
+        self._looks = 0
 
     def __enter__(self) -> Self:
         self._before = sys.gettrace()
+        self._looks = WeighedKey.looks
         sys.settrace(self._called)
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.settrace(self._before)
+        self.lines += WeighedKey.looks - self._looks
 
     def _called(self, frame: FrameType, event: str, argument: object) -> Any:  # noqa: ANN401, ARG002 - settrace's own
         return self._ran if _is_counted(frame.f_code.co_filename) else None

@@ -27,7 +27,7 @@ USUAL_TIMEOUT = 5.0  # seconds: what `sqlite3.connect` waits for a lock if nothi
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_LOCKED})
 _TIMEOUT = re.compile(r"\s*PRAGMA\s+(?:\w+\.)?busy_timeout\s*[=(]\s*(\d+)\s*\)?\s*;?\s*", re.IGNORECASE)
 _POSITIONAL = ("detect_types", "isolation_level", "check_same_thread", "factory", "cached_statements", "uri")
-_real_connect = sqlite3.connect
+real_connect = sqlite3.connect
 
 
 class Crashed(Ended):
@@ -198,15 +198,15 @@ def _mixed(mixin: type, base: type) -> Any:  # noqa: ANN401 - a class that only 
 def connecting(commands: Callable[[], Commands | None]) -> Callable[..., sqlite3.Connection]:
     """Answer what stands for `sqlite3.connect`; ``commands`` answers whom to tell, None: nobody, as ever."""
 
-    @functools.wraps(_real_connect)
+    @functools.wraps(real_connect)
     def connect(database: Any, timeout: float = USUAL_TIMEOUT, *more: Any, **named: Any) -> sqlite3.Connection:  # noqa: ANN401 - sqlite3's own
         told = commands()
         named |= dict(zip(_POSITIONAL, more, strict=False))
         if told is None:
-            return cast("sqlite3.Connection", _real_connect(database, timeout=timeout, **named))
+            return cast("sqlite3.Connection", real_connect(database, timeout=timeout, **named))
         kind = _mixed(_Connection, named.pop("factory", sqlite3.Connection))
         waiting = _Waiting(told, timeout)
-        connection: Any = waiting.issue("connect", lambda: _real_connect(database, timeout=0.0, factory=kind, **named))
+        connection: Any = waiting.issue("connect", lambda: real_connect(database, timeout=0.0, factory=kind, **named))
         connection.waiting = waiting
         told.opened(connection)
         return cast("sqlite3.Connection", connection)
@@ -216,8 +216,14 @@ def connecting(commands: Callable[[], Commands | None]) -> Callable[..., sqlite3
 
 @contextmanager
 def controlled(commands: Callable[[], Commands | None]) -> Iterator[None]:
+    """Let connections be controlled that are made while inside."""
+    with replaced(connecting(commands)):
+        yield
+
+
+@contextmanager
+def replaced(stand_in: Callable[..., sqlite3.Connection]) -> Iterator[None]:
     """Replace `sqlite3.connect` wherever a module holds it, while inside."""
-    stand_in = connecting(commands)
     places = _places(len(sys.modules))
     try:
         for module, name in places:
@@ -225,7 +231,7 @@ def controlled(commands: Callable[[], Commands | None]) -> Iterator[None]:
         yield
     finally:
         for module, name in places:
-            module[name] = _real_connect
+            module[name] = real_connect
 
 
 @functools.lru_cache(maxsize=1)
@@ -235,7 +241,7 @@ def _places(modules: int) -> tuple[tuple[dict[str, Any], str], ...]:  # noqa: AR
     for module in list(sys.modules.values()):
         held = getattr(module, "__dict__", None)
         if isinstance(held, dict) and module is not sys.modules[__name__]:
-            found += [(held, name) for name, value in list(held.items()) if value is _real_connect]
+            found += [(held, name) for name, value in list(held.items()) if value is real_connect]
     return tuple(found)
 
 
