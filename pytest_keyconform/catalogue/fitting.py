@@ -19,7 +19,9 @@ SPECIAL = frozenset(
     {"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool", "spoil", "through"}
 )
 EXACT = frozenset({"tokens", "retry_after"})
-ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "census", "memory", "spoil_lists"})
+ALWAYS = frozenset(
+    {"open", "advance", "crash", "restart", "set_clock", "census", "memory", "spoil_lists", "source", "asked"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def _unfounded(rule: type[Invariant], policies: Policies, claims: Claims) -> Mis
     """Tell why an invariant about awaits or about a storage means nothing to this backend."""
     if rule.awaited and not claims.is_async:
         return Misfit("", "a call of a synchronous backend has no await to be cancelled at")
+    if rule.sourced and claims.given is not None and "limits_source" not in claims.given:
+        return Misfit("limits_source", "the factory cannot be given limits_source")
     if not rule.stored:
         return None
     if policies.durability == "none":
