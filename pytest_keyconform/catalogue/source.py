@@ -63,8 +63,8 @@ class OpensWithoutTheSource(Sourced):
     subject = ("open",)
     CONFORMING = (
         (
-            'given regular=key-1 source={"m1":{"RPM":2}}\nsource(state=500)\nasked() -> {"requests": 1, "warnings": 0}\n'
-            'restart()\nasked() -> {"requests": 2, "warnings": 1}\nacquire() -> key-1'
+            'given regular=key-1 source={"m1":{"RPM":2}}\nsource(state=500)\n'
+            'asked() -> {"requests": 1, "warnings": 0}\nrestart()\nasked() -> {"requests": 2, "warnings": 1}\nacquire() -> key-1'
         ),
         'given source.state=down m1.rpm=4\nasked() -> {"requests": 0, "warnings": 2}\nacquire() -> key-1',
         'given source.state=empty\nasked() -> {"requests": 1, "warnings": None}\nacquire() -> key-1',
@@ -208,8 +208,8 @@ class ReadsNumbers(Sourced):
     subject = ("open",)
     CONFORMING = (
         (
-            'given regular=key-1 source={"m1":{"TPM":"1K"}}\nacquire() -> key-1\nrecord(lease=key-1, tokens=999) -> True\n'
-            'acquire() -> key-1\nrecord(lease=key-1, tokens=1) -> True\nacquire() -> ""'
+            'given regular=key-1 source={"m1":{"TPM":"1K"}}\nacquire() -> key-1\n'
+            'record(lease=key-1, tokens=999) -> True\nacquire() -> key-1\nrecord(lease=key-1, tokens=1) -> True\nacquire() -> ""'
         ),
         'given regular=key-1 source={"m1":{"RPM":null}}\nrecord(lease=key-1) -> True\nacquire() -> key-1'.replace(
             "null", "None"
@@ -217,8 +217,8 @@ class ReadsNumbers(Sourced):
     )
     VIOLATING = (
         (
-            'given regular=key-1 source={"m1":{"TPM":"1K"}}\nacquire() -> key-1\nrecord(lease=key-1, tokens=9) -> True\n'
-            'acquire() -> ""'
+            'given regular=key-1 source={"m1":{"TPM":"1K"}}\nacquire() -> key-1\n'
+            'record(lease=key-1, tokens=9) -> True\nacquire() -> ""'
         ),
         (
             'given regular=key-1 source={"m1":{"TPM":"1K"}}\nacquire() -> key-1\n'

@@ -49,7 +49,7 @@ class Sourced(Invariant, shared=True):
     timed = True
 
     def pool(self, page: str = TWO, *, state: State = "up") -> Given:
-        """Answer a pool of one key whose limits are the source's alone; who rejects unknown models is told the model."""
+        """Answer a pool of one key whose limits are the source's alone; who rejects unknown models is told one."""
         rejects = self.policies.unknown_model == "reject"
         limits = ((DEFAULT_MODEL, Limits(rpm=50)),) if rejects else ()
         return Given(regular=("key-1",), limits=limits, source=Published(state=state, page=page))

@@ -7,8 +7,11 @@ who waits too long does so on the virtual clock, or on a socket whose time-out c
 from __future__ import annotations
 
 import inspect
+import queue
 import socket
+import subprocess
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -29,7 +32,10 @@ BEYOND: Final = 3.0  # seconds of real time beyond the deadline
 MOST: Final = 11.0  # seconds of real time: a loop on which nothing comes is given up a little later
 UNSURE: Final = 400  # looks after which the timers of a loop are taken to go on for ever
 STILL: Final = 3  # looks in which who stands in a read of the source's own socket has not moved
+WAITING: Final = 10  # looks in which who waits for another thread or process has not moved
 STUCK: Final = 60  # looks in which who stands anywhere else has not moved
+
+WAITS: Final = frozenset(module.__file__ for module in (queue, subprocess, threading))
 
 IN_A_FACTORY: Final = "the source is read by a factory that is no coroutine: whether a loop runs then is the caller's"
 ON_AND_ON: Final = "an opening goes on and on, in steps of its own, while the source does not answer"
@@ -37,7 +43,7 @@ ON_AND_ON: Final = "an opening goes on and on, in steps of its own, while the so
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An opening that is going on: the thread it is in, the loop if there is one, and since when, in virtual seconds."""
+    """An opening that is going on: its thread, its loop if there is one, and since when, in virtual seconds."""
 
     thread: int
     loop: asyncio.AbstractEventLoop | None
@@ -120,10 +126,11 @@ class Watch:
         self._heard += 1
 
     def _blocks(self, frames: list[FrameType]) -> bool:
-        """Tell whether the loop's thread stands in a call that blocks: in a read of our answer, or elsewhere for long."""
-        if self._still < STILL:
+        """Tell whether the loop's thread stands in a call that blocks: in a read of our answer, a wait, or for long."""
+        if self._still < STILL or not frames:
             return False
-        return self._still >= STUCK or next(_sockets(frames, self._port), None) is not None
+        waits = self._still >= WAITING and frames[0].f_code.co_filename in WAITS
+        return waits or self._still >= STUCK or next(_sockets(frames, self._port), None) is not None
 
 
 def _frames(thread: int) -> Iterator[FrameType]:

@@ -169,7 +169,7 @@ class Source:
         self._accepting = True
         with suppress(OSError):  # who asked is gone
             connection, _ = listener.accept()
-            connection.setblocking(False)
+            connection.settimeout(0)
             self._connections[connection] = b""
             self._selector.register(connection, selectors.EVENT_READ, self._read)
         self._accepting = False
@@ -244,7 +244,7 @@ def _ports_in(loop: asyncio.SelectorEventLoop) -> set[int]:
 def _bound(port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setblocking(False)
+    listener.settimeout(0)
     listener.bind((HOST, port))
     return listener
 

@@ -7,9 +7,9 @@ import logging
 import urllib.request
 
 import httpx
-from pytest_keyconform.spec.pool import Limits
 
 from managers.stored import AsyncSqliteManager, SqliteManager
+from pytest_keyconform.spec.pool import Limits
 
 UNITS = {"K": 1000, "M": 1_000_000}
 PATIENCE = 2.0  # seconds for the source
@@ -57,11 +57,18 @@ class Reading:
             self.rule_by(self.read(self._kept.read_text()))
 
 
+def client_of(patience):
+    """Answer a client for a source on the loopback: without certificates, which take long to load."""
+    return httpx.AsyncClient(timeout=patience, verify=False)  # noqa: S501 - it speaks plain HTTP
+
+
 class SourcedManager(Reading, SqliteManager):
     """Asks with urllib."""
 
+    patience = PATIENCE
+
     def fetch(self):
-        with urllib.request.urlopen(self._pool.limits_source, timeout=PATIENCE) as answer:  # noqa: S310 - a loopback
+        with urllib.request.urlopen(self._pool.limits_source, timeout=self.patience) as answer:  # noqa: S310 - a loopback
             return answer.read().decode()
 
     def init(self):
@@ -69,15 +76,17 @@ class SourcedManager(Reading, SqliteManager):
             return
         try:
             self.take(self.fetch())
-        except Exception as problem:  # noqa: BLE001 - whatever it is, the service starts
+        except Exception as problem:
             self.fall_back(problem)
 
 
 class AsyncSourcedManager(Reading, AsyncSqliteManager):
     """Asks with httpx."""
 
+    patience = PATIENCE
+
     async def fetch(self):
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with client_of(self.patience) as client:
             answer = await client.get(self._pool.limits_source)
             return answer.raise_for_status().text
 
@@ -86,5 +95,5 @@ class AsyncSourcedManager(Reading, AsyncSqliteManager):
             return
         try:
             self.take(await self.fetch())
-        except Exception as problem:  # noqa: BLE001 - likewise
+        except Exception as problem:
             self.fall_back(problem)
