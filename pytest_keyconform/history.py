@@ -11,6 +11,7 @@ from pytest_keyconform.operation import Operation, Phase
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_keyconform.limits_page import Asked
     from pytest_keyconform.workload import Given
 
 
@@ -67,6 +68,7 @@ class History:
     """Operations in the order of their calls, on the pool that was given.
 
     ``weights`` are the lines of the backend that ran in a call, beside its place in the order of all calls.
+    ``asked`` is what a source of limits saw, where there was one.
     ``clockless`` tells that the backend has a store or an upstream, whose time is its own, and asked no clock here.
     """
 
@@ -77,6 +79,7 @@ class History:
     noise: tuple[Noise, ...] = ()
     clockless: bool = False
     weights: tuple[tuple[int, int], ...] = ()
+    asked: Asked | None = None
 
     def named(self, *names: str) -> Iterator[Operation]:
         """Yield the operations with one of these names."""

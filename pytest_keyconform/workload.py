@@ -11,6 +11,8 @@ from pytest_keyconform.operation import Invocation, Phase
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_keyconform.limits_page import Published
+
 DEFAULT_MODEL = "m1"
 SLOW = 3.0  # seconds that a slow answer of the caller's code takes, behind `call`
 
@@ -35,7 +37,8 @@ class Given:
 
     ``needs`` names the fields whose value matters to the workload, beyond the two lists of keys: a factory that
     cannot be given them cannot be judged by it. ``starts`` is how many seconds later than usual the wall clock begins,
-    a whole number of quarters of an hour: for the days that are not like the others.
+    a whole number of quarters of an hour: for the days that are not like the others. ``source`` is what the source of
+    limits answers to the first opening; None: the pool names none.
     """
 
     regular: tuple[str, ...] = ("key-1", "key-2", "key-3")
@@ -46,6 +49,7 @@ class Given:
     max_retries: int = 3
     paid_key: str = ""
     starts: float = 0.0
+    source: Published | None = None
     needs: frozenset[str] = frozenset()
 
     def limits_of(self, model: str) -> Limits | None:
@@ -61,6 +65,7 @@ class Given:
         for name in ("default_model", "max_failures", "max_retries"):
             value = getattr(self, name)
             parts |= {name: value} if value != getattr(plain, name) or name in self.needs else {}
+        parts |= {"source": str(self.source)} if self.source else {}
         parts |= {"begins": f"+{self.starts / 86_400:g} days"} if self.starts else {}
         return tuple(parts.items())
 
@@ -86,8 +91,9 @@ class Step:
     ``keys`` and ``models``, ``crash``: likewise, but it is killed, and ``set_clock``: the wall clock is set forth, or
     back if ``seconds`` is negative, while monotonic time goes on. ``census`` counts the tasks, timers and threads that
     the backend has started and not ended, ``memory`` what it holds, ``statements`` what it has asked of SQLite so far,
-    ``rows`` what its databases hold. ``spoil_lists`` changes the lists that the factory was given. An operation with
-    the argument ``kill`` is killed as it touches the store for the time of that number, from 0.
+    ``rows`` what its databases hold. ``spoil_lists`` changes the lists that the factory was given. ``source`` changes
+    the state of the source of limits, and its page, ``asked`` tells what it saw. An operation with the argument
+    ``kill`` is killed as it touches the store for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable. ``exact``

@@ -66,6 +66,8 @@ MODULES: Final = (
     "blocking",
     "durability",
     "lasting",
+    "source",
+    "starting",
     "optional",
     "configuration",
     "migration",

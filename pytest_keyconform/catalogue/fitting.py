@@ -21,6 +21,7 @@ SPECIAL = frozenset(
 EXACT = frozenset({"tokens", "retry_after"})
 ALWAYS = frozenset(
     {"open", "advance", "crash", "restart", "set_clock", "census", "memory", "statements", "rows", "spoil_lists"}
+    | {"source", "asked"}
 )
 
 
@@ -54,12 +55,14 @@ def _unfounded(rule: type[Invariant], policies: Policies, claims: Claims) -> Mis
     """Tell why an invariant about awaits or about a storage means nothing to this backend."""
     if rule.awaited and not claims.is_async:
         return Misfit("", "a call of a synchronous backend has no await to be cancelled at")
+    named = [name for name, asked in (("limits_source", rule.sourced), ("storage", rule.stored)) if asked]
+    lacking = [name for name in named if claims.given is not None and name not in claims.given]
     if not rule.stored:
-        return None
+        return Misfit(lacking[0], f"the factory cannot be given {lacking[0]}") if lacking else None
     if policies.durability == "none":
         return Misfit("storage", "the backend declares no durability, so it keeps nothing in a storage")
-    if claims.given is not None and "storage" not in claims.given:
-        return Misfit("storage", "the factory cannot be given storage")
+    if lacking:
+        return Misfit(lacking[0], f"the factory cannot be given {lacking[0]}")
     if rule.shared and not policies.serves_several:
         return Misfit("", "the backend declares that one instance alone uses a storage")
     return None

@@ -130,6 +130,7 @@ class Invariant(ABC):
     ``overlap`` tells that the promise is about calls that overlap: a synchronous backend needs threads for it.
     ``engines`` are the engines that may judge it, as far as the backend runs on them.
     ``stored`` tells that it is about what a storage keeps, ``shared`` that it is about several instances over one.
+    ``sourced`` tells that it is about a source of limits: it is judged where a first opening asks the source.
     ``awaited`` tells that the promise is about awaits: a synchronous backend has none.
     ``ends`` tells that a call that never ends breaks this promise.
     ``general`` tells that the rule may judge any history, generated ones too, not only those of its own workloads.
@@ -148,6 +149,7 @@ class Invariant(ABC):
     engines: ClassVar[tuple[str, ...]] = IN_PROCESS
     stored: ClassVar[bool] = False
     shared: ClassVar[bool] = False
+    sourced: ClassVar[bool] = False
     awaited: ClassVar[bool] = False
     ends: ClassVar[bool] = False
     general: ClassVar[bool] = False

@@ -18,15 +18,20 @@ Lines that begin with ``|`` and stand together overlap, one client each. An answ
 ``skipped`` one the backend does not claim; ``... -> answer after 5`` is a call that took 5 seconds,
 ``... -> answer weighing 40`` one that ran 40 lines;
 ``<coroutine>`` an answer that is not plain. A line ``noise unawaited: text`` is something that went wrong beside.
+``given source={"m1":{"RPM":2}}`` names a source of limits, ``given source.state=down`` one that is out of order; a line
+``asked requests=1`` is what it saw in the end.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from dataclasses import replace
+from typing import get_args
 
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
+from pytest_keyconform.limits_page import Asked, Published, State
 from pytest_keyconform.operation import (
     Answered,
     Cancelled,
@@ -104,6 +109,7 @@ class _Reader:
         self.policies: dict[str, object] = {}
         self.operations: list[Operation] = []
         self.noise: list[Noise] = []
+        self.asked: Asked | None = None
         self.spinning = False
         self.weights: list[tuple[int, int]] = []
         self.now = 0.0
@@ -119,6 +125,8 @@ class _Reader:
                 self.given = _given(rest)
             case "policy":
                 self.policies |= {name: _value(text) for name, text in _pairs(rest)}
+            case "asked":
+                self.asked = Asked(**{name: _value(text) for name, text in _pairs(rest)})  # type: ignore[arg-type] # by name
             case "noise":
                 kind, _, about = rest.partition(": ")
                 self.noise.append(Noise(NoiseKind[kind.upper()], about))
@@ -173,7 +181,12 @@ class _Reader:
         endless = Ending.LIVELOCK if self.spinning else Ending.DEADLOCK
         ending = endless if any(op.pending for op in operations) else Ending.FINISHED
         return History(
-            given=self.given, operations=operations, ending=ending, noise=tuple(self.noise), weights=tuple(self.weights)
+            given=self.given,
+            operations=operations,
+            ending=ending,
+            noise=tuple(self.noise),
+            weights=tuple(self.weights),
+            asked=self.asked,
         )
 
     def _next(self) -> int:
@@ -233,7 +246,9 @@ def _given(text: str) -> Given:
     given = Given()
     limits: dict[str, Limits] = dict(given.limits)
     for name, value in _pairs(text):
-        if name in ("regular", "vertex"):
+        if name.startswith("source"):
+            given = replace(given, source=_source(name, value))
+        elif name in ("regular", "vertex"):
             given = replace(given, **{name: tuple(filter(None, value.split(",")))})  # type: ignore[arg-type] # by name
         elif "." in name:
             model, _, field = name.rpartition(".")
@@ -241,3 +256,10 @@ def _given(text: str) -> Given:
         else:
             given = replace(given, **{name: _value(value)})  # type: ignore[arg-type] # by name
     return replace(given, limits=tuple(limits.items()))
+
+
+def _source(name: str, value: str) -> Published:
+    """Read ``source={"m1":{"RPM":2}}``, or ``source.state=down``."""
+    if name == "source":
+        return Published(page=json.dumps(_value(value)))
+    return Published(state=next(state for state in get_args(State) if state == value))

@@ -13,6 +13,7 @@ from pytest_keyconform.conformance.investigate import BUDGETS, Examiner
 from pytest_keyconform.conformance.replaying import replayed
 from pytest_keyconform.conformance.scenarios.rule import ScenarioRule
 from pytest_keyconform.conformance.scenarios.saving import save
+from pytest_keyconform.conformance.sourcing import Sourcing
 from pytest_keyconform.conformance.tokens import read as read_token
 from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.clock import VirtualClock, real_perf_counter
@@ -83,6 +84,7 @@ class Conformance:
         self._clock = VirtualClock()
         self._target: Target | None = None
         self._backend: Backend | None = None
+        self._sourcing: Sourcing | None = None  # once an invariant is about a source of limits
         self._programs: tuple[Workload, ...] | None = None
         self._histories: list[tuple[Workload, History]] = []
         self._gauge = Gauge(settings.cov, folder) if settings.cov else None
@@ -114,7 +116,7 @@ class Conformance:
         if kind.general and self._programs is None and self._backend is not None:
             self._programs = self._drawn(self._backend.claims)  # not to be interrupted: it runs nothing of the backend
         with self._measuring():
-            verdict = self._bounded(lambda: self._examiner().verdict(kind))
+            verdict = self._bounded(kind, lambda: self._examiner(kind).verdict(kind))
         result = told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
         folder = self._settings.save_failures
         if folder is not None and isinstance(verdict, Violates) and not issubclass(kind, ScenarioRule):
@@ -129,7 +131,7 @@ class Conformance:
             message = f"the replay token {text!r} is of {token.id}, which is no invariant of this catalogue"
             raise TokenError(message)
         started = real_perf_counter()
-        verdict = self._bounded(lambda: replayed(self._examiner(), kind, token))
+        verdict = self._bounded(kind, lambda: replayed(self._examiner(kind), kind, token))
         return told(kind, verdict, seconds=round(real_perf_counter() - started, 3), claims=self._claims())
 
     def measured(self) -> tuple[bytes, ...]:
@@ -160,7 +162,7 @@ class Conformance:
             invariants=found,
         )
 
-    def _bounded(self, judge: Callable[[], Verdict]) -> Verdict:
+    def _bounded(self, kind: type[Invariant], judge: Callable[[], Verdict]) -> Verdict:
         """Judge within the time-out; once an invariant ran into it, the others get a tenth, and then a sixtieth.
 
         A backend that turns out to need a real event loop gets one, for this and all that comes after.
@@ -172,12 +174,12 @@ class Conformance:
                 if self._target is not None:
                     self._clock.watch(self._target.modules())
                 try:
-                    with self._world(), dog:
+                    with self._world(kind), dog:
                         return judge()
                 except NeedsRealLoop:
                     self._backend = self._on_real_loop()
                     dog = Watchdog(limit)
-                    with self._world(), dog:
+                    with self._world(kind), dog:
                         return judge()
         except (Exception, TimedOut):
             if not dog.fired:
@@ -201,18 +203,30 @@ class Conformance:
     def _claims(self) -> Claims | None:
         return None if self._backend is None else self._backend.claims
 
-    def _world(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._backend is None else self._backend.world
+    def _world(self, kind: type[Invariant]) -> AbstractContextManager[object]:
+        return nullcontext() if self._backend is None else self._reached(kind).world
 
-    def _examiner(self) -> Examiner:
+    def _reached(self, kind: type[Invariant] | None) -> Backend:
+        """Answer the backend on the engines that judge an invariant; None stands for the usual ones."""
         if self._backend is None or self._target is None:
             raise RuntimeError(UNSTARTED)
+        if kind is None or not kind.sourced:
+            return self._backend
+        if self._sourcing is None:
+            self._sourcing = Sourcing(self._backend, self._target, self._clock, seed=self._settings.seed)
+        return self._sourcing.backend
+
+    def _examiner(self, kind: type[Invariant] | None = None) -> Examiner:
+        backend = self._reached(kind)
+        if self._target is None:
+            raise RuntimeError(UNSTARTED)
         return Examiner(
-            backend=self._backend,
+            backend=backend,
             policies=self._target.policies,
             budget=BUDGETS[self._settings.profile],
             seed=self._settings.seed,
             generated=self._generated,
+            sourcing=self._sourcing,
         )
 
     def _drawn(self, claims: Claims) -> tuple[Workload, ...]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_keyconform.catalogue.invariant import Invariant
+    from pytest_keyconform.conformance.sourcing import Sourcing
     from pytest_keyconform.engine.explore import Runner
     from pytest_keyconform.engine.search import Scheduler
     from pytest_keyconform.engine.survey import Backend
@@ -92,7 +93,8 @@ class Investigation:
 class Examiner:
     """Judges invariants of one backend under one budget.
 
-    ``generated`` answers the histories of the generated programs, run once for all invariants.
+    ``generated`` answers the histories of the generated programs, run once for all invariants. ``sourcing`` is there
+    for an invariant about a source of limits.
     """
 
     backend: Backend
@@ -100,12 +102,15 @@ class Examiner:
     budget: Budget
     seed: int
     generated: Callable[[], Sequence[tuple[Workload, History]]]
+    sourcing: Sourcing | None = None
 
     def verdict(self, kind: type[Invariant]) -> Verdict:
         """Judge one invariant."""
         misfit = inapplicable(kind, self.policies, self.backend.claims)
         if misfit is not None:
             return NotApplicable(why=misfit.why, lacking=tuple(filter(None, misfit.lacking.split("|"))))
+        if kind.sourced and self.sourcing is not None and self.sourcing.unused is not None:
+            return self.sourcing.unused
         rule = kind(self.policies, self.backend.claims)
         state = Investigation()
         planned = self._planned(rule, state)

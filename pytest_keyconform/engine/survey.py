@@ -19,6 +19,7 @@ from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.loop import ControlledLoop, NeedsRealLoop, Stuck
 from pytest_keyconform.engine.processes.runner import ProcessRunner
 from pytest_keyconform.engine.simulated.runner import SimulatedRunner
+from pytest_keyconform.engine.sourcing.runners import SourcedAtOnce, SourcedOnLoop
 from pytest_keyconform.engine.storage import lent
 from pytest_keyconform.engine.tasks import TaskRunner
 from pytest_keyconform.engine.threads.runner import ThreadRunner
@@ -50,12 +51,14 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 class Backend:
     """What a target claims, and the engines that can execute workloads on it, by name.
 
-    ``world`` is what they are quicker in: entered once, it serves many executions.
+    ``world`` is what they are quicker in: entered once, it serves many executions. ``leased`` tells that reports need
+    the lease that an acquire answered.
     """
 
     claims: Claims
     runners: Mapping[str, Runner]
     world: AbstractContextManager[object]
+    leased: bool = False
 
     def fitting(self, workload: Workload, engines: Iterable[str], *, overlap: bool) -> tuple[Runner, ...]:
         """Answer the engines to run a workload on, of those that are allowed; none where none can run it.
@@ -123,7 +126,7 @@ def _backend(target: Target, clock: VirtualClock, claims: Claims, *, seed: int, 
     if real:
         outside: list[Runner] = [DelayedRunner(target, clock, seed=seed, leased=leased)]
         outside += [ProcessRunner(target, seed=seed)] if lasting and hasattr(os, "fork") else []
-        return Backend(claims, {runner.name: runner for runner in outside}, Abandoning())
+        return Backend(claims, {runner.name: runner for runner in outside}, Abandoning(), leased)
     world = ThreadWorld(clock, target.modules)
     runners: list[Runner] = [TaskRunner(target, clock, seed=seed, leased=leased)]
     if not claims.is_async:
@@ -136,7 +139,18 @@ def _backend(target: Target, clock: VirtualClock, claims: Claims, *, seed: int, 
         runners += [simulated] if simulated.controls() else []
         runners += [ProcessRunner(target, seed=seed)] if hasattr(os, "fork") else []
     needed = not claims.is_async or lasting
-    return Backend(claims, {runner.name: runner for runner in runners}, world if needed else contextlib.nullcontext())
+    around = world if needed else contextlib.nullcontext()
+    return Backend(claims, {runner.name: runner for runner in runners}, around, leased)
+
+
+def sourced(backend: Backend, target: Target, clock: VirtualClock, *, seed: int) -> Backend:
+    """Answer the same backend on the engines that a source of limits needs: it is asked over a real socket."""
+    if backend.claims.is_async:
+        on_loop = SourcedOnLoop(target, clock, seed=seed, leased=backend.leased)
+        return Backend(backend.claims, {on_loop.name: on_loop}, Abandoning(), backend.leased)
+    world = ThreadWorld(clock, target.modules)
+    at_once = SourcedAtOnce(target, clock, seed=seed, leased=backend.leased, world=world, preempt=False)
+    return Backend(backend.claims, {at_once.name: at_once}, Abandoning(), backend.leased)
 
 
 def _on_loop(clock: VirtualClock) -> Run:

@@ -39,6 +39,7 @@ class TaskRunner:
     repeatable = True
     complete = True
     cost = 1
+    kind = Program
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class TaskRunner:
     def run(self, workload: Workload, scheduler: Scheduler, *, observed: bool = False) -> Execution:
         """Run one execution."""
         started = real_perf_counter()
-        program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
+        program = self.program(workload, observed=observed)
         program.outside |= not self.complete
         loop = self.loop()
         loop.max_steps += STEPS_OF_A_CALL * sum(1 for _ in workload.steps()) * (1 + workload.widest // KEYS)
@@ -86,6 +87,10 @@ class TaskRunner:
             moments=tuple(program.moments),
             seconds=real_perf_counter() - started,
         )
+
+    def program(self, workload: Workload, *, observed: bool) -> Program:
+        """Make what is executed."""
+        return self.kind(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
 
     def loop(self) -> ControlledLoop | DelayedLoop:
         """Make the loop of one execution."""

@@ -30,6 +30,7 @@ HELD = 0.03  # seconds that all wait for the one that was chosen, while what it 
 QUIET = 1.0  # seconds without anything from outside, after which nothing is taken to be on its way
 STALLED = 12.0  # seconds without anything from outside, where nothing else can go on: beyond any busy time-out
 LONGEST = 30.0  # seconds of one execution
+IN_A_ROW = 20  # callbacks, after which a task goes on: one may call for itself again until a task has gone on
 CLEANING = 2.0  # seconds in which what is left over has to end
 
 
@@ -41,7 +42,8 @@ class DelayedLoop(asyncio.SelectorEventLoop):
     takes, and a schedule can be run again. Time is virtual: it stands still while anything is on its way, and jumps
     to the next timer where nothing is.
 
-    ``exploring``, ``horizon``, ``observer``, ``ending``, ``noise`` are those of `ControlledLoop`.
+    ``exploring``, ``horizon``, ``observer``, ``ending``, ``noise`` are those of `ControlledLoop`. ``expecting`` tells
+    whether anything else is on its way, where timers are set and where none are.
     """
 
     def __init__(self, clock: VirtualClock, outside: Outside | None = None, *, max_steps: int = 20_000) -> None:
@@ -52,10 +54,11 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         self.observer: Callable[[Task, str, str], None] | None = None
         self.ending: Callable[[], None] | None = None
         self.noise: list[str] = []
+        self.expecting: Callable[[bool], bool] = lambda _timed: False
         self._virtual = clock
         self._outside = Outside() if outside is None else outside
         self._chooser: Chooser | None = None
-        self._steps = self._waited = 0
+        self._steps = self._waited = self._called = 0
         self._over = float("inf")
         self._callbacks: deque[asyncio.Handle] = deque()
         self._runnable: dict[int, asyncio.Handle] = {}  # by the number of the task
@@ -130,9 +133,11 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         if real_monotonic() > self._over:
             raise Stalled(pending(self._tasks))
         self._poll(0)
-        if self._callbacks:
+        if self._callbacks and (self._called < IN_A_ROW or not self._runnable):
+            self._called += 1
             self._perform(self._callbacks.popleft())
             return
+        self._called = 0
         numbers = sorted(
             {*self._runnable, *(one for one in self._away if one not in self._idle)}, key=self._since.__getitem__
         )
@@ -157,7 +162,9 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         until = real_monotonic() + HELD
         while number not in self._runnable and (left := until - real_monotonic()) > 0:
             self._poll(left)
-            while self._callbacks:  # all of them: those of a future's come before the task that it wakes
+            while (
+                self._callbacks and real_monotonic() < until
+            ):  # all of them: those of a future's come before the task that it wakes
                 self._perform(self._callbacks.popleft())
                 self._gather()
         came = number in self._runnable
@@ -238,7 +245,10 @@ class DelayedLoop(asyncio.SelectorEventLoop):
     def _rest(self) -> None:
         """Wait for the outside; where nothing is on its way, let time pass until a timer is due."""
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined] # the loop's own
-        sure = not self._away and not threads_at_work(self)
+        sure = not (self._away or threads_at_work(self) or self.expecting(bool(timers)))
+        self._poll(0)  # what was expected a moment ago may be there
+        if self._callbacks or self._runnable:
+            return
         began = real_monotonic()
         while not sure and real_monotonic() - began < (QUIET if timers else STALLED):
             self._poll(QUIET / 4)

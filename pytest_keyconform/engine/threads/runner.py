@@ -43,6 +43,7 @@ class ThreadRunner:
 
     repeatable = True
     complete = True
+    kind = Program
 
     def __init__(  # noqa: PLR0913 - as every runner, and what is this one's own
         self,
@@ -73,7 +74,7 @@ class ThreadRunner:
 
     def _run(self, workload: Workload, scheduler: Scheduler, *, observed: bool) -> Execution:
         started = real_perf_counter()
-        program = Program(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
+        program = self.program(workload, observed=observed)
         with program.listening(), self._turns(scheduler) as turns, controlled(SharedStore(turns).current):
             program.pass_time = turns.advance
             if observed:
@@ -92,6 +93,10 @@ class ThreadRunner:
             seconds=real_perf_counter() - started,
             overlapped=turns.overlapped if self._preempt and len(workload.clients) > 1 else None,
         )
+
+    def program(self, workload: Workload, *, observed: bool) -> Program:
+        """Make what is executed."""
+        return self.kind(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
 
     def _turns(self, scheduler: Scheduler) -> AbstractContextManager[Turns]:
         return self._world.turns(scheduler.choose, preempt=self._preempt, max_points=self._max_points)
