@@ -111,6 +111,7 @@ class Workload:
     warns is marked.
     ``unopened``: the manager is made and not opened before the first step.
     ``whole``: its steps belong together, so that none is left out of a counterexample.
+    ``paced``: pauses bring the calls of its clients into an order, so that few schedules tell as much as many.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Workload:
     overheard: bool = False
     unopened: bool = False
     whole: bool = False
+    paced: bool = False
 
     def steps(self) -> Iterator[tuple[Phase, int, Step]]:
         """Yield each step with its phase and its client."""

@@ -65,6 +65,7 @@ MODULES: Final = (
     "cancelling",
     "blocking",
     "durability",
+    "sharing",
     "lasting",
     "optional",
     "configuration",

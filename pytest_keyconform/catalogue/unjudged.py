@@ -10,7 +10,6 @@ UNJUDGED: Final = {
     "DUR06": "A counter and its expiry are set in one step: a crash between them leaves no immortal counter",
     "DUR07": "A failed store write is reported (False or typed error) or replayed later; never silently lost",
     "DUR08": "With the store down, service goes on within the limits and merges on recovery",
-    "DUR09": "A change made by one instance is obeyed by the others within `staleness`",
     "SRC01": "A source that is down, slow, empty or garbled: opens with the cached or the default limits, and warns",
     "SRC02": "A good answer is cached; a bad one never replaces it",
     "SRC03": "Opening waits no longer than the source's time-out and never blocks the event loop",
