@@ -74,7 +74,9 @@ class Step:
     """One step of a program: an operation to call, or one of the harness' own.
 
     Those are ``advance``, seconds to let pass, ``restart``: the manager is closed and another one opened on the same
-    storage, ``down`` seconds later and its files damaged (``tear``) where that is given, ``crash``: likewise, but it is
+    storage, ``down`` seconds later and its files damaged (``tear``) or gone (``wiped``), with a file in the storage's
+    place (``blocked``) or without any key (``empty``), where that is given, ``leave``: it is closed and there is none,
+    ``fault``: after some touches of the store the next ones fail, until ``mend``, ``crash``: as restart, but it is
     killed, and ``set_clock``: the wall clock is set forth, or back if ``seconds`` is negative, while monotonic time
     goes on. ``census`` counts the tasks, timers and threads that the backend has started and not ended, ``memory`` what
     it holds. ``spoil_lists`` changes the lists that the factory was given. An operation with the argument ``kill`` is

@@ -55,6 +55,7 @@ MODULES: Final = (
     "formats",
     "compatible",
     "answers",
+    "opening",
     "lifecycle",
     "reloading",
     "holding",

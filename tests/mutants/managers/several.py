@@ -1,4 +1,4 @@
-"""Sound managers of which several serve one storage: counts, strikes and bans are rows of SQLite, or stand in a file."""
+"""Sound managers of which several serve one storage: counts, strikes and bans are rows, or stand in a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AUTH, REQUEST, QUOTA = (401, 403), (400, 404, 413, 422), 429
 TABLES = (
     "CREATE TABLE IF NOT EXISTS pools (only INTEGER PRIMARY KEY, asked TEXT, current TEXT)",
     "CREATE TABLE IF NOT EXISTS health (pool TEXT, key TEXT, strikes INTEGER, barred INTEGER, PRIMARY KEY (pool, key))",
-    "CREATE TABLE IF NOT EXISTS marks (pool TEXT, key TEXT, model TEXT, minute INTEGER, PRIMARY KEY (pool, key, model))",
+    "CREATE TABLE IF NOT EXISTS marks (pool TEXT, key TEXT, model TEXT, minute INT, PRIMARY KEY (pool, key, model))",
 )
 STRIKE = """
 INSERT INTO health VALUES (:pool, :key, :strike, :bar)
