@@ -67,7 +67,8 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
         if operation.name != "open" and not rule.unhindered and accident(operation, rule.policies):
             return Unjudged(f"{operation.invocation} {answer(operation)}", cut_short=True)
         if isinstance(operation.response, Skipped) and not (operation.response.why == UNANSWERED and served(history)):
-            lacking = "" if operation.response.why == UNANSWERED else operation.name
+            lacking = {"mend": "storage"}.get(operation.name, operation.name)
+            lacking = "" if operation.response.why == UNANSWERED else lacking
             return Unjudged(
                 f"{operation.invocation} was left out: {operation.response.why}", mild=True, lacking=lacking
             )

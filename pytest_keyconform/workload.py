@@ -87,10 +87,12 @@ class Step:
     """One step of a program: an operation to call, or one of the harness' own.
 
     Those are ``advance``, seconds to let pass, ``restart``: the manager is closed and another one opened on the same
-    storage, ``down`` seconds later and its files damaged (``tear``) where that is given, or on a pool of so many
-    ``keys`` and ``models``, ``crash``: likewise, but it is killed, and ``set_clock``: the wall clock is set forth, or
-    back if ``seconds`` is negative, while monotonic time goes on. ``census`` counts the tasks, timers and threads that
-    the backend has started and not ended, ``memory`` what it holds, ``statements`` what it has asked of SQLite so far,
+    storage, ``down`` seconds later and its files damaged (``tear``) or gone (``wiped``), with a file in the storage's
+    place (``blocked``), without any key (``empty``), or on a pool of so many ``keys`` and ``models``, where that is
+    given, ``leave``: it is closed and there is none, ``fault``: after some touches of the store the next ones fail,
+    until ``mend``, ``crash``: as restart, but it is killed, and ``set_clock``: the wall clock is set forth, or back if
+    ``seconds`` is negative, while monotonic time goes on. ``census`` counts the tasks, timers and threads that the
+    backend has started and not ended, ``memory`` what it holds, ``statements`` what it has asked of SQLite so far,
     ``rows`` what its databases hold. ``spoil_lists`` changes the lists that the factory was given. ``source`` changes
     the state of the source of limits, and its page, ``asked`` tells what it saw. An operation with the argument
     ``kill`` is killed as it touches the store for the time of that number, from 0.
@@ -127,6 +129,7 @@ class Workload:
     ``unopened``: the manager is made and not opened before the first step.
     ``whole``: its steps belong together, so that none is left out of a counterexample.
     ``weighed``: keys tell how often they are compared and hashed, which counts as work of the calls that are measured.
+    ``paced``: pauses bring the calls of its clients into an order, so that few schedules tell as much as many.
     """
 
     name: str
@@ -139,6 +142,7 @@ class Workload:
     unopened: bool = False
     whole: bool = False
     weighed: bool = False
+    paced: bool = False
 
     @property
     def widest(self) -> int:

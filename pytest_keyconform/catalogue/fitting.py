@@ -19,10 +19,8 @@ SPECIAL = frozenset(
     {"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool", "spoil", "through"}
 )
 EXACT = frozenset({"tokens", "retry_after"})
-ALWAYS = frozenset(
-    {"open", "advance", "crash", "restart", "set_clock", "census", "memory", "statements", "rows", "spoil_lists"}
-    | {"source", "asked"}
-)
+ALWAYS = frozenset({"open", "advance", "crash", "restart", "leave", "set_clock", "census", "memory", "spoil_lists"})
+ALWAYS |= {"fault", "mend", "statements", "rows", "source", "asked"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,26 @@ def resized(keys: int, *, models: int | None = None) -> Step:
     return step("restart", keys=keys, models=models or ...)
 
 
+def reopened(**how: object) -> Step:
+    """Open another manager in the place of the last one; ``wiped``, ``blocked``, ``empty`` as in `Step`."""
+    return step("restart", **how)
+
+
+def leave() -> Step:
+    """Close the manager, however that ends, and have none."""
+    return step("leave")
+
+
+def fault(*, after: int = 0, times: int | None = None) -> Step:
+    """Let ``after`` touches of the store pass and the next ``times`` fail; None: all until it is mended."""
+    return step("fault", after=after, times=... if times is None else times)
+
+
+def mend() -> Step:
+    """Let the store work again."""
+    return step("mend")
+
+
 def crash() -> Step:
     """Kill the instance, and open another one on the same storage."""
     return step("crash")

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 UNJUDGED: Final = {
-    "LIFE01": "Opening either succeeds or raises a typed error: never False, never a half-ready object",
-    "LIFE02": "A failed opening leaves no task, timer, thread or connection",
     "DUR06": "A counter and its expiry are set in one step: a crash between them leaves no immortal counter",
     "DUR07": "A failed store write is reported (False or typed error) or replayed later; never silently lost",
     "DUR08": "With the store down, service goes on within the limits and merges on recovery",
-    "DUR09": "A change made by one instance is obeyed by the others within `staleness`",
     "STR01": "A stream that breaks ends in an error, is recorded once, and is charged to its key",
     "STR02": "A consumer that leaves or is cancelled leaves the count right and the lease released",
     "STR03": "No second key is tried once output was passed on",

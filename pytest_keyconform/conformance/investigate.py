@@ -53,6 +53,7 @@ class Budget:
     length: int
 
 
+PACED = 3  # executions of a workload whose pauses bring its calls into an order
 BUDGETS = {
     "smoke": Budget(least=3, executions=20, together=400, programs=10, length=12),
     "ci": Budget(least=8, executions=120, together=2400, programs=40, length=15),
@@ -150,6 +151,7 @@ class Examiner:
         parallel = len(workload.clients) > 1 or workload.apart
         slow = not runner.repeatable and any(step.name == "advance" for _, _, step in workload.steps())
         budget = max(1, budget // runner.cost) if (parallel or not runner.repeatable) and not slow else 1
+        budget = min(budget, PACED) if workload.paced else budget
         exploration = explore(runner, workload, self._search(runner), judge_of(rule), budget=budget)
         state.add(exploration, runner, exhausting=parallel)
         return exploration.found

@@ -10,15 +10,15 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_keyconform.adapters.answering import spoil
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.raised import raised
 from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.engine.interludes import Interludes
 from pytest_keyconform.engine.order import Order
 from pytest_keyconform.engine.overhearing import Overhearing
 from pytest_keyconform.engine.scales import Scales
-from pytest_keyconform.engine.storage import new_storage, remove, tear
+from pytest_keyconform.engine.storage import new_storage, remove
 from pytest_keyconform.execution import Moment
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
 from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, Raised, Ref
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.adapters.recording import Call
     from pytest_keyconform.adapters.resolve import Opened, Target
     from pytest_keyconform.engine.clock import VirtualClock
-    from pytest_keyconform.workload import Workload
+    from pytest_keyconform.workload import Given, Workload
 
-SETTLING = 0.01  # virtual seconds in which what was told to end has to end
 NEVER_AWAITED = re.compile(r"coroutine '([^']*)' was never awaited")
 
 
@@ -71,11 +70,9 @@ class Program:
         self.noise: list[Noise] = []
         self.storage: Path | None = None
         self.census: Callable[[], Awaitable[tuple[int, int]]] = self._at_rest
-        self._own: dict[str, Call] = {"restart": self._restarted, "census": self._counted, "spoil_lists": self._spoilt}
-        self._scales = Scales(workload)
-        self._own |= self._scales.own
+        self.scales = Scales(workload)
+        self.interludes = Interludes(self)
         self._warned: list[warnings.WarningMessage] = []
-        self._threads = frozenset(threading.enumerate())
         self.outside = target.policies.durability != "none"
         self.pass_time: Callable[[float], None] = clock.advance
         self.leased = leased
@@ -90,7 +87,7 @@ class Program:
     async def open(self) -> bool:
         """Open a manager on the workload's pool; tell whether that went well."""
         if self.storage is None:
-            self.storage = self._scales.storage = new_storage(self.target)
+            self.storage = self.scales.storage = new_storage(self.target)
         called = self._order.tick()
         try:
             self.opened = await self.instance(opened=not self.workload.unopened)
@@ -108,33 +105,16 @@ class Program:
             self.recorder.warnings = self._warnings
         return True
 
-    async def instance(self, *, opened: bool = True) -> Opened:
-        """Make one more manager on the workload's pool and storage, and open it; raises `OpeningFailed`."""
-        pool = self.keyring.pool_of(self.given, storage=self.storage)
+    async def instance(self, *, opened: bool = True, given: Given | None = None) -> Opened:
+        """Make one more manager on the workload's pool and storage, and open it; raises `OpeningFailed`.
+
+        ``given`` is another pool than the last one, on the same storage.
+        """
+        pool = self.keyring.pool_of(given or self.given, storage=self.storage)
         return await (self.target.opened(pool) if opened else self.target.made(pool))
 
     def _warnings(self) -> int:
         return len(self._warned) + (0 if self.overhearing is None else self.overhearing.warnings)
-
-    async def _spoilt(self, *_: object) -> None:
-        spoil([] if self.opened is None else [one for one in self.opened.handed if isinstance(one, list)], self.keyring)
-
-    async def _restarted(self, _name: str, arguments: dict[str, object]) -> None:
-        """Close the manager and put another one on its storage: at once or later, whole, torn or for more keys."""
-        if self.opened is None or self.recorder is None:
-            return
-        await self.opened.close()
-        self.pass_time(float(str(arguments.get("down", 0.0))))
-        if "tear" in arguments:
-            tear(self.storage, str(arguments["tear"]))
-        if isinstance(keys := arguments.get("keys"), int):
-            models = arguments.get("models")
-            self.given = self.workload.given.sized(keys, models if isinstance(models, int) else None)
-        try:
-            self.opened = await self.instance()
-        except OpeningFailed as failure:
-            raise failure.cause from None
-        self.recorder.connection = self.opened.connection
 
     async def perform(self, step: Step, *, client: int, phase: Phase, call: Call | None = None) -> Operation:
         """Call one operation and record it. A lease that is needed and was not taken yet is taken first.
@@ -147,25 +127,15 @@ class Program:
         if phase is not Phase.PARALLEL:
             step = await self.with_lease(step, phase=phase)
         self.note(client, "call", str(step))
-        call = self._own.get(step.name) if call is None else call
-        with self._scales.under(measured=bool(step.invocation.get("measured"))) as weighing:
+        call = self.interludes.calls.get(step.name) if call is None else call
+        with self.scales.under(measured=bool(step.invocation.get("measured"))) as weighing:
             operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
-        self._scales.put(operation, weighing)
+        self.scales.put(operation, weighing)
         self.note(client, "return", str(operation.response))
         return operation
 
-    async def _counted(self, _name: str, _arguments: dict[str, object]) -> dict[str, int]:
-        """Count what runs beside the calls, once what was about to end has ended."""
-        tasks, timers = await self.census()
-        started = [one for one in threading.enumerate() if one not in self._threads and one.is_alive()]
-        loops = ("asyncio_", "AnyIO worker")  # of the pools of an event loop, which outlive what they were asked for
-        threads = [one for one in started if one is not threading.current_thread() and not one.name.startswith(loops)]
-        return {"tasks": tasks, "timers": timers, "threads": len(threads)}
-
     async def _at_rest(self) -> tuple[int, int]:
-        """Let threads end that were told to; without an event loop there are neither tasks nor timers."""
-        self.pass_time(SETTLING)
-        return 0, 0
+        return self.interludes.at_rest()
 
     def set_clock(self, step: Step, *, client: int) -> None:
         """Set the wall clock, as NTP or an operator would."""
@@ -263,7 +233,7 @@ class Program:
             operations=(*opening, *operations),
             ending=ending,
             noise=tuple(dict.fromkeys(self.noise)),
-            weights=tuple(self._scales.weights),
+            weights=tuple(self.scales.weights),
             clockless=self.outside and not self.clock.readings,
             **more,
         )
@@ -274,11 +244,12 @@ class Program:
         before = threading.excepthook
         threading.excepthook = self._thread_died
         try:
-            with self._scales.standing(), warnings.catch_warnings(record=True) as caught:
+            with warnings.catch_warnings(record=True) as caught:
                 self._warned = caught
                 warnings.simplefilter("ignore" if self.overhearing is None else "always")
                 warnings.filterwarnings("always", message=r"coroutine '.*' was never awaited", category=RuntimeWarning)
-                with self.overhearing.listening() if self.overhearing is not None else contextlib.nullcontext():
+                listening = contextlib.nullcontext() if self.overhearing is None else self.overhearing.listening()
+                with listening, self.interludes.at_work():
                     yield
         finally:
             threading.excepthook = before

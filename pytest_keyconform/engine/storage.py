@@ -32,6 +32,31 @@ def tear(storage: Path | None, how: str) -> None:
             path.write_bytes(torn[how])
 
 
+def wipe(storage: Path | None) -> None:
+    """Remove all that is in a storage."""
+    for path in storage.iterdir() if storage is not None else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+@contextmanager
+def blocked(storage: Path | None) -> Iterator[None]:
+    """Put a plain file in the place of a storage, while inside: nothing can be opened below it."""
+    if storage is None:
+        yield
+        return
+    aside = storage.with_name(f"{storage.name}-aside")
+    storage.rename(aside)
+    storage.write_bytes(b"")
+    try:
+        yield
+    finally:
+        storage.unlink()
+        aside.rename(storage)
+
+
 def remove(storage: Path | None) -> None:
     """Remove such a folder, whatever is in it."""
     if storage is not None:

@@ -17,7 +17,7 @@ from pytest_keyconform.engine.delayed.loop import DelayedLoop
 from pytest_keyconform.engine.delayed.runner import DelayedRunner
 from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.loop import ControlledLoop, NeedsRealLoop, Stuck
-from pytest_keyconform.engine.processes.runner import ProcessRunner
+from pytest_keyconform.engine.processes.runner import ProcessRunner, paused
 from pytest_keyconform.engine.simulated.runner import SimulatedRunner
 from pytest_keyconform.engine.sourcing.runners import SourcedAtOnce, SourcedOnLoop
 from pytest_keyconform.engine.storage import lent
@@ -42,6 +42,7 @@ TOGETHER = ("tasks", "sequential", "threads", "delayed-tasks")
 OVERLAPPING = ("tasks", "threads", "sequential", "delayed-tasks")
 APART = ("simulated-processes", "processes")
 
+LONGEST_PAUSE = 20.0  # seconds of pauses of one client that real processes are let take
 PROBE = 5.0  # seconds of real time that one acquire may take, before it is taken to answer no lease
 
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -69,10 +70,11 @@ class Backend:
         allowed = {name: runner for name, runner in self.runners.items() if name in engines}
         if workload.apart:
             found = tuple(allowed[name] for name in APART if name in allowed)
-            pausing = any(
-                step.name == "advance" for _, _, step in workload.steps()
-            )  # in real processes it takes its time
-            return found[:1] if pausing else found
+            pauses = max(map(paused, (workload.setup, *workload.clients, workload.finale)))
+            if not pauses:
+                return found
+            # In real processes a pause takes its time.
+            return tuple(runner for runner in found[:1] if runner.repeatable or pauses <= LONGEST_PAUSE)
         order = OVERLAPPING if overlap and len(workload.clients) > 1 else TOGETHER
         return tuple(allowed[name] for name in order if name in allowed)[:1]
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CLIENT, MAIN = "client-", "main"  # the names of the tasks
 STEPS_OF_A_CALL = 50  # of the loop, that a call may take in a long program
 KEYS = 10  # of a pool, that a call may look at in those steps
+STEPS_OF_A_SECOND = 4  # of the loop, that a pause may take: a worker of the backend's may wake up each second
 TURNS = 30  # of the loop, in which a task that is cancelled ends
 MAX_STEPS = 20_000  # of the loop, in one execution: far beyond any workload, a second of real time at most
 
@@ -143,7 +144,7 @@ class TaskRunner:
                 program.note(client, "advance", str(step))
                 seconds = float(str(step.invocation.get("seconds")))
                 loop.horizon += seconds
-                loop.max_steps += int(seconds)  # a worker of the backend's may wake up each second
+                loop.max_steps += STEPS_OF_A_SECOND * int(seconds)
                 await asyncio.sleep(seconds)
                 self._clock.readings -= 1  # that timer was the harness' own
             elif step.name == "set_clock":

@@ -134,8 +134,8 @@ class Oracle(Standing):
                 state = self._carried(state, (*at, self.entry(row["model"])), row)
         return state
 
-    def _restart(self, state: State, _operation: Operation) -> State:
-        return state.restarted()
+    def _restart(self, state: State, operation: Operation) -> State:
+        return self.initial() if operation.get("wiped") else state.restarted()
 
     def _crash(self, state: State, operation: Operation) -> State:
         lasting = self.policies.durability

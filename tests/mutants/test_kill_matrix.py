@@ -17,7 +17,7 @@ IDS = (
     *(f"LIFE{number:02}" for number in (*range(3, 17),)),
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in range(1, 12)),
-    *(f"DUR{number:02}" for number in (*range(1, 6), 10)),
+    *(f"DUR{number:02}" for number in (*range(1, 6), 9, 10)),
     *(f"SRC{number:02}" for number in range(1, 6)),
     *(f"CFG{number:02}" for number in (1, 2)),
     *(f"MIG{number:02}" for number in range(1, 5)),
@@ -36,7 +36,14 @@ OTHERWISE = (
 
 def bases_of(id):
     """The managers that bugs of an id are planted in: stored ones, or the one rich in awaits and the other."""
-    alone = {"FMT07": ("rich",), "TIME04": STORED, "TIME08": STORED, "DUR05": ("kept",), "DUR10": ("kept",)}
+    alone = {
+        "FMT07": ("rich",),
+        "TIME04": STORED,
+        "TIME08": STORED,
+        "DUR05": ("kept",),
+        "DUR09": ("sqlite", "file"),
+        "DUR10": ("kept",),
+    }
     stored = {f"DUR{number:02}": (*STORED, "file") for number in range(1, 5)}
     stored |= {f"SRC{number:02}": STORED for number in range(1, 6)}
     return (stored | alone).get(id, ("poor",) if id in OTHERWISE else ("rich", "poor"))

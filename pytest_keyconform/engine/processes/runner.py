@@ -17,7 +17,7 @@ from pytest_keyconform.operation import Answered, Invocation, Operation, Phase
 from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.engine.search import Scheduler
@@ -105,7 +105,8 @@ class _Script:
                         with suppress(OSError):  # it is gone: the reading says so
                             process.connection.send(replace(asked, start=start))
                     waiting = {}
-                for process in self._answered(list(sent)):
+                pauses = max(paused(asked.steps) for _, asked, _ in sent.values()) if sent else 0.0
+                for process in self._answered(list(sent), ANSWERING + pauses):
                     client, asked, at = sent.pop(process)
                     with suppress(StopIteration):
                         waiting[client] = client.send(self._received(process, asked, at))
@@ -115,9 +116,9 @@ class _Script:
             for client in clients:
                 client.close()
 
-    def _answered(self, processes: list[Process]) -> list[Process]:
+    def _answered(self, processes: list[Process], seconds: float) -> list[Process]:
         by_connection = {process.connection: process for process in processes}
-        ready = wait(list(by_connection), timeout=ANSWERING)
+        ready = wait(list(by_connection), timeout=seconds)
         return [by_connection[one] for one in ready if isinstance(one, Connection)] if ready else processes
 
     def _received(self, process: Process, asked: Do, at: float) -> bool:
@@ -168,6 +169,11 @@ class _Script:
         process = self._zygote.fork()
         process.begin(self._begin)
         return process
+
+
+def paused(steps: Iterable[Step]) -> float:
+    """Answer how many seconds of pauses are among steps."""
+    return sum(float(str(step.invocation.get("seconds"))) for step in steps if step.name == "advance")
 
 
 def ranked(operations: list[Operation]) -> tuple[Operation, ...]:

@@ -21,7 +21,7 @@ LONGEST = 0.002  # seconds of such a pause: others get as far as a whole call me
 PAUSE = 0.002  # seconds between two attempts at a lock of another process
 _real_open = io.open
 _real_sleep = time.sleep
-_REPLACED = ("fsync", "rename", "replace", "truncate", "unlink", "write")
+REPLACED = ("fsync", "rename", "replace", "truncate", "unlink", "write")
 
 
 def die() -> NoReturn:
@@ -61,7 +61,7 @@ class Touches:
     def install(self) -> None:
         """Replace what writes files, for the rest of this process."""
         builtins.open = io.open = self._open
-        for name in _REPLACED:
+        for name in REPLACED:
             setattr(os, name, self._told(getattr(os, name)))
         for name in ("flock", "lockf"):
             setattr(fcntl, name, self._holding(getattr(fcntl, name)))
@@ -141,8 +141,10 @@ class Written:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._touches.touch()
-        self._file.close()
+        try:
+            self._touches.touch()
+        finally:
+            self._file.close()
 
     def __iter__(self) -> Any:  # noqa: ANN401 - its lines
         return iter(self._file)

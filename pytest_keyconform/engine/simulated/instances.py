@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from pytest_keyconform.adapters.resolve import Opened
     from pytest_keyconform.engine.program import Program
     from pytest_keyconform.engine.threads.turns import Turns
+
+
+SLICES = 20  # of a pause, after each of which the tasks of an asynchronous instance go on
+ROUNDS = 30  # of an event loop, in which a task that wakes up does what it woke up for
 
 
 class Store:
@@ -76,6 +81,15 @@ class Instance:
             raise RuntimeError(message)
         return self._opened.connection.invoke(name, arguments)
 
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass: the other instances go on meanwhile, and what this one does by itself, in slices of it."""
+        if self._loop is None:
+            self._store.turns.advance(seconds)
+            return
+        for _ in range(SLICES):
+            self._store.turns.advance(seconds / SLICES)
+            self._loop.run_until_complete(_rounds())
+
     def close(self) -> None:
         """Close it as a service that ends does; what closing raises is judged elsewhere."""
         if self._opened is not None and not self.dead:
@@ -120,3 +134,8 @@ class Instance:
     def opened(self, connection: sqlite3.Connection) -> None:
         """Remember a connection."""
         self._connections.append(connection)
+
+
+async def _rounds() -> None:
+    for _ in range(ROUNDS):
+        await asyncio.sleep(0)

@@ -143,7 +143,7 @@ class SimulatedRunner:
         """Do a step, and answer the instance that goes on: another one where this one ended; None if that failed."""
         if step.name == "advance":
             program.note(client, "advance", str(step))
-            store.turns.advance(float(str(step.invocation.get("seconds"))))
+            instance.let_pass(float(str(step.invocation.get("seconds"))))
             return instance
         if step.name in ("crash", "restart"):
             if step.name == "crash":

@@ -155,6 +155,7 @@ class _Connection:
 
     waiting: _Waiting
     in_transaction: bool
+    is_closed = False
 
     def cursor(self, factory: type[sqlite3.Cursor] = sqlite3.Cursor) -> Any:  # noqa: ANN401 - sqlite3's own
         self.waiting.commands.check()
@@ -168,6 +169,10 @@ class _Connection:
 
     def executescript(self, sql: str) -> Any:  # noqa: ANN401 - sqlite3's own
         return self.cursor().executescript(sql)
+
+    def close(self) -> None:
+        super().close()  # type: ignore[misc] # the class it is mixed into has it
+        self.is_closed = True
 
     def commit(self) -> None:
         self.waiting.commands.check()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.adapters.resolve import Opened
     from pytest_keyconform.history import History
     from pytest_keyconform.limits_page import Asked
+    from pytest_keyconform.workload import Given
 
 OUT_OF_EARSHOT: Final = frozenset({"eliot", "logbook", "loguru", "picologging", "structlog", "twisted"})
 
@@ -37,13 +38,13 @@ class SourcedProgram(Program):
         """Make the source, which serves while `listening` goes on."""
         super().__init__(*arguments, **named)
         self.source: Source | None = None
-        self._own |= {"source": self._changed, "asked": self._told}
+        self.interludes.calls |= {"source": self._changed, "asked": self._told}
 
-    async def instance(self, *, opened: bool = True) -> Opened:
+    async def instance(self, *, opened: bool = True, given: Given | None = None) -> Opened:
         """Make one more manager on the workload's pool, storage and source, and open it; raises `OpeningFailed`."""
         if self.source is None:
-            return await super().instance(opened=opened)
-        pool = self.keyring.pool_of(self.workload.given, storage=self.storage, limits_source=self.source.url)
+            return await super().instance(opened=opened, given=given)
+        pool = self.keyring.pool_of(given or self.given, storage=self.storage, limits_source=self.source.url)
         loop, source = _loop(), self.source
         if isinstance(loop, DelayedLoop):
             loop.expecting = lambda timed: source.expecting(loop, timed=timed)

@@ -6,6 +6,7 @@ from managers.filed import FileManager
 from managers.kept import KeptManager
 from managers.poor import PoorManager
 from managers.rich import RichManager
+from managers.several import Several
 from managers.stored import AsyncSqliteManager, SqliteManager
 
 from twins import (
@@ -18,6 +19,7 @@ from twins import (
     provided,
     recovering,
     remote,
+    several,
     shapes,
     stored,
     waiting,
@@ -81,6 +83,8 @@ TWINS = (
     stored.WritesBehind,
     stored.InOneTransaction,
     stored.ConnectsForEachCall,
+    Several,
+    several.ToldByATask,
     optional.ChecksAndHides,
     optional.CarriesOver,
     calling.Calls,

@@ -14,8 +14,8 @@ import warnings
 from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.sourced import AsyncSourcedManager, Reading, SourcedManager, client_of
-from pytest_keyconform.spec.pool import Limits
 
+from pytest_keyconform.spec.pool import Limits
 from twins import declared, leases, shapes, waiting
 
 DAY = 86_400
