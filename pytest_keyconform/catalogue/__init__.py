@@ -70,6 +70,7 @@ MODULES: Final = (
     "configuration",
     "migration",
     "secrets",
+    "streaming",
     "growth",
 )
 
