@@ -69,8 +69,11 @@ class Consumer:
             return await (self._until_stalled() if self._leave == "cancel" else self._read())
         finally:
             current.reset(token)
-            for exchange in self.exchanges:
-                exchange.over()
+            self._over()
+
+    def _over(self) -> None:
+        for exchange in self.exchanges:
+            exchange.over()
 
     async def _read(self) -> str:
         answer = self._invoke()
@@ -82,7 +85,11 @@ class Consumer:
             while self._most is None or self.passed < self._most:
                 self._passed(await anext(self._stream))
         except StopAsyncIteration:
+            await _settled()
             return ENDED
+        except Exception:
+            await _settled()
+            raise
         finally:
             if not isinstance(self._stream, AsyncGenerator):  # which no interpreter closes
                 await self._close()
@@ -127,8 +134,7 @@ class Consumer:
             return self._read_all(self._invoke())
         finally:
             current.reset(token)
-            for exchange in self.exchanges:
-                exchange.over()
+            self._over()
 
     def _read_all(self, stream: Any) -> str:  # noqa: ANN401 - whatever the backend answers
         if not isinstance(stream, Iterator):

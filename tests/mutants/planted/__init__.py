@@ -30,6 +30,7 @@ from planted import (
     reloading,
     secrets,
     serving,
+    streaming,
     time,
     unknown,
     vertex,
@@ -66,6 +67,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *lasting.MUTANTS,
     *optional.MUTANTS,
     *secrets.MUTANTS,
+    *streaming.MUTANTS,
     *growth.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

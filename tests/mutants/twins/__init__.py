@@ -20,6 +20,7 @@ from twins import (
     remote,
     shapes,
     stored,
+    streaming,
     waiting,
     wrapped,
 )
@@ -85,6 +86,7 @@ TWINS = (
     calling.Calls,
     calling.CallsInThreads,
     provided.Provided,
+    *streaming.SOUND,
     remote.SoundOverSockets,
     remote.SoundInAThread,
 )
