@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.spec.pool import Pool
 
-SPECIAL: Final = frozenset({"bad", "form", "measured", "mutate", "of", "positional", "spoil", "through"})
+SPECIAL: Final = frozenset(
+    {"bad", "form", "leave", "measured", "mutate", "of", "positional", "read", "spoil", "through", "upstream"}
+)
 """Arguments of a step that say how to call, and are not passed on.
 
-``form`` names the method, ``positional`` calls it as call sites do, ``bad`` says that the input is to be
-refused, ``mutate`` that the answer is changed once it is recorded, ``of`` names
-the lease for whoever reads the history, ``measured`` that the lines it runs are counted, ``spoil`` that the lists it
-was given are changed afterwards, ``through`` the instance that is called.
+``form`` names the method, ``positional`` calls it as call sites do, ``bad`` says that the input is to be refused,
+``mutate`` that the answer is changed once it is recorded, ``of`` names the lease or the stream for whoever reads the
+history, ``upstream``, ``read`` and ``leave`` say how a stream is answered and read, ``measured`` that the lines it
+runs are counted, ``spoil`` that the lists it was given are changed afterwards, ``through`` the instance that is called.
 """
 
 _ACT_ON_KEYS: Final = ("reactivate", "release", "reset")

@@ -146,6 +146,13 @@ class Keyring:
             search = self._search = _searching(self._labels)
         return search.sub(self._label_of_match, text)
 
+    def found_in(self, text: str) -> str | None:
+        """Answer the label of the first key that a text holds; None where it holds none."""
+        if self.redact(text) == text or self._search is None:
+            return None
+        found = self._search.search(text)
+        return None if found is None else self._label_of_match(found)
+
     def exposed(self, text: str) -> str:
         """Tell what a text shows of the keys: ``whole``, ``part`` of one (more than may be shown), or nothing."""
         if self.redact(text) != text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import re
 import sys
 import sysconfig
@@ -69,6 +71,15 @@ def message_of(error: BaseException) -> str:
         return f"<its message raised {type(second).__name__}>"
 
 
+def cancelled_from_outside() -> bool:
+    """Tell whether the task that runs was cancelled: else a cancellation is the backend's own."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop: nobody could have cancelled
+        return False
+    return task is not None and task.cancelling() > 0
+
+
 def is_harness(error: BaseException) -> bool:
     """Tell whether an error is the harness' own, which no backend is to be blamed for."""
     return isinstance(error, KeyboardInterrupt) or top_of(type(error).__module__) == HARNESS
@@ -118,6 +129,11 @@ def _is_frozen(frame: FrameType) -> bool:
 def short(filename: str) -> str:
     """Answer a path relative to the working directory or to the site-packages folder, where it is below one."""
     path = Path(filename)
-    bases = [Path.cwd(), Path(sysconfig.get_paths()["purelib"]), Path(sysconfig.get_paths()["platlib"])]
-    base = next((base for base in bases if path.is_relative_to(base)), None)
+    base = next((base for base in (Path.cwd(), *_installed()) if path.is_relative_to(base)), None)
     return str(path if base is None else path.relative_to(base))
+
+
+@functools.cache  # asked for each error that a backend raises, and slow
+def _installed() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    return Path(paths["purelib"]), Path(paths["platlib"])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from pytest_keyconform.adapters.answering import counted, key_in, marked, mutate, spoil
 from pytest_keyconform.adapters.connection import SPECIAL, Connection, reached
-from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
-from pytest_keyconform.adapters.sending import Sending
+from pytest_keyconform.adapters.raised import Agreement, cancelled_from_outside, is_harness, raised
+from pytest_keyconform.adapters.sending import sending_of
+from pytest_keyconform.adapters.streaming import Consumer, Streams
 from pytest_keyconform.errors import Unsupported
 from pytest_keyconform.history import Blocked, Ending, History, Noise
 from pytest_keyconform.operation import (
@@ -29,6 +31,7 @@ from pytest_keyconform.workload import Step
 
 if TYPE_CHECKING:
     from pytest_keyconform.adapters.keys import Keyring
+    from pytest_keyconform.adapters.sending import Beside
     from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.workload import Given
 
@@ -78,6 +81,7 @@ class Recorder:
         self._answers: dict[str, object] = {}
         self._instances: list[object] = []
         self._connections: dict[int, Connection] = {}
+        self._streams = Streams(keyring, self.raised)
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -115,10 +119,8 @@ class Recorder:
         invocation, arguments = given
         cell = self._called(invocation, step, client, phase)
         warned, awaiting = self.warnings(), False
-        if "send" in arguments:
-            arguments["send"] = self._sending(step, client, phase)
         try:
-            answer = (call or self._reached(step).invoke)(step.name, arguments)
+            answer = self._played(step, client, phase, arguments, call)()
             if inspect.isawaitable(answer):
                 awaiting = True
                 answer = await answer
@@ -231,33 +233,38 @@ class Recorder:
             mutate(answer)
         return operation
 
-    def _sending(self, step: Step, client: int, phase: Phase) -> Callable[[str], object]:
-        """Answer the caller's code that a step's script stands for; what it is asked is recorded beside the call."""
-        about = tuple(pair for pair in step.invocation.arguments if pair[0] in ("model", "pool"))
+    def _played(
+        self, step: Step, client: int, phase: Phase, arguments: dict[str, object], call: Call | None
+    ) -> Callable[[], object]:
+        """Answer the call with whom the harness plays in it: the caller's code, or a consumer and its provider.
 
-        def begun(key: str) -> Callable[[BaseException | str], None]:
-            shown = Invocation("send", (("key", self.keyring.conceal(key, key=True)), *about))
-            cell = self._called(shown, Step(invocation=shown), client, phase)
+        What these meet is recorded beside it.
+        """
+        beside = self._beside(client, phase)
+        if "send" in arguments:
+            sending = sending_of(step.invocation, beside, self.keyring.conceal, self.raised, self.clock.sleep)
+            forms = self.connection.claims.forms(step.name)
+            arguments["send"] = sending.asynchronous if forms and forms[0].is_async else sending.synchronous
+        invoke = functools.partial(call or self._reached(step).invoke, step.name, arguments)
+        if step.name != "stream":
+            return invoke
+        consumer = Consumer(step.invocation, invoke, beside, self.keyring.conceal)
+        return functools.partial(self._streams.consume, consumer, is_async=self.connection.claims.is_async)
 
-            def ended(end: BaseException | str) -> None:
-                left = isinstance(end, asyncio.CancelledError)
-                failed = self.raised(end) if isinstance(end, BaseException) else Answered(end)
-                self._returned(cell, Cancelled() if left else failed)
+    def _beside(self, client: int, phase: Phase) -> Beside:
+        """Answer what records something that a call of this client is about."""
 
-            return ended
+        def begun(invocation: Invocation) -> Callable[[Response], object]:
+            cell = self._called(invocation, Step(invocation=invocation), client, phase)
+            return lambda response: self._returned(cell, response)
 
-        script = step.invocation.get("send")
-        lines = map(str, script) if isinstance(script, list | tuple) else ()
-        sending = Sending(lines, begun, self.clock.sleep)
-        forms = self.connection.claims.forms(step.name)
-        return sending.asynchronous if forms and forms[0].is_async else sending.synchronous
+        return begun
 
     def _spoilt(self, step: Step, given: dict[str, object]) -> bool:
         """Tell whether the backend changed a list or a dict that it was given."""
-        arguments = dict(step.invocation.arguments)
-        arguments.pop("send", None)
-        shared = [(name, value) for name, value in arguments.items() if isinstance(value, list | tuple | dict)]
-        return any(self._real(value) != given[name] for name, value in shared)
+        own = {"send", *SPECIAL}
+        shared = [pair for pair in step.invocation.arguments if isinstance(pair[1], list | tuple | dict)]
+        return any(self._real(value) != given[name] for name, value in shared if name not in own)
 
     def _plain(self, name: str, answer: object) -> object:
         if name == "instance":
@@ -281,7 +288,7 @@ class Recorder:
         # A coroutine that is closed and one that raises GeneratorExit look the same: the first is usual.
         if is_harness(error) or (awaiting and isinstance(error, GeneratorExit)):
             return None
-        if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
+        if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
             return Cancelled()
         if self.overheard is not None:
             self.overheard(error)
@@ -290,11 +297,3 @@ class Recorder:
     def raised(self, error: BaseException, *, bad_input: bool = False) -> Raised:
         """Answer the record of an error of the backend."""
         return raised(error, self.agreement, self.keyring.redact, bad_input=bad_input)
-
-
-def _cancelled_from_outside() -> bool:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop: nobody could have cancelled
-        return False
-    return task is not None and task.cancelling() > 0

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeAlias
 
+from pytest_keyconform.operation import Answered, Cancelled, Invocation, Raised, Response
 from pytest_keyconform.workload import SLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
+
+Beside: TypeAlias = Callable[[Invocation], Callable[[Response], object]]
+"""Records that something begins within a call, and answers whom to tell how it ended."""
 
 ANSWER: Final = "ok"
 CallersOwn = type("CallersOwn", (Exception,), {"__module__": "caller", "__doc__": "A mistake in the caller's code."})
@@ -52,6 +57,37 @@ class Sending:
         if line == "slow":
             self._sleep(SLOW)
         return _end(line, ended)
+
+
+class Concealing(Protocol):
+    """Puts labels in the place of keys; ``key``: the value is expected to be one."""
+
+    def __call__(self, value: object, *, key: bool = False) -> object:
+        """Answer the plain value."""
+
+
+def sending_of(
+    invocation: Invocation,
+    beside: Beside,
+    conceal: Concealing,
+    failed: Callable[[BaseException], Raised],
+    sleep: Callable[[float], None],
+) -> Sending:
+    """Answer the caller's code that a step's script stands for; what it is asked is recorded beside the call."""
+    about = tuple(pair for pair in invocation.arguments if pair[0] in ("model", "pool"))
+
+    def begun(key: str) -> Callable[[BaseException | str], None]:
+        over = beside(Invocation("send", (("key", conceal(key, key=True)), *about)))
+
+        def ended(end: BaseException | str) -> None:
+            left = isinstance(end, asyncio.CancelledError)
+            came = failed(end) if isinstance(end, BaseException) else Answered(end)
+            over(Cancelled() if left else came)
+
+        return ended
+
+    script = invocation.get("send")
+    return Sending(map(str, script) if isinstance(script, list | tuple) else (), begun, sleep)
 
 
 def _end(line: str, ended: Callable[[BaseException | str], None]) -> str:

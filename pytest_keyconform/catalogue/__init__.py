@@ -74,6 +74,7 @@ MODULES: Final = (
     "configuration",
     "migration",
     "secrets",
+    "streaming",
     "growth",
     "scaling",
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SPECIAL = frozenset(
     {"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool", "spoil", "through"}
+    | {"leave", "read", "upstream"}  # how a stream is answered and read
 )
 EXACT = frozenset({"tokens", "retry_after"})
 ALWAYS = frozenset({"open", "advance", "crash", "restart", "leave", "set_clock", "census", "memory", "spoil_lists"})

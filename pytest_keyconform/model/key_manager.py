@@ -33,7 +33,7 @@ class Oracle(Standing):
         if effect is None or isinstance(operation.response, Skipped) or operation.get("bad"):
             return (state,)
         after: State = effect(state, operation)
-        if operation.name == "send":
+        if operation.name in ("send", "request"):
             return (after,)
         if isinstance(operation.response, Answered) and not self._unheard(state, operation):
             return (after,)
@@ -98,6 +98,27 @@ class Oracle(Standing):
         if isinstance(refused, Raised) and refused.message[:3].isdigit():
             return self._hurt(state, cell, outcome_of(int(refused.message[:3])), operation)
         return state
+
+    def _request(self, state: State, operation: Operation) -> State:
+        """Charge a request of a stream to the key that it carried: one request, and the failure that it met."""
+        pool, key = str(operation.get("pool", "regular")), str(operation.get("key"))
+        if not state.knows(pool, key):
+            return state
+        cell, met = (pool, key, self.entry(operation.get("model"))), operation.response
+        state = state.with_spent(cell, Spent(operation.at, self._asked(operation), ANY_NUMBER))
+        if isinstance(met, Raised):
+            return self._hurt(state, cell, outcome_of(_status_of(met)), operation)
+        clears = self.policies.success == "clears" and operation.value == "whole" and cell[:2] in state.strikes
+        return self._cleared(state, cell[:2], operation.at) if clears else state
+
+    def _asked(self, operation: Operation) -> Bounds:
+        """Answer how often a request of a stream counts; one that was left before anything was passed on may not."""
+        met = operation.response
+        if isinstance(met, Raised):
+            sure = self.policies.error_usage == "counts" and outcome_of(_status_of(met)) not in ("quota", "auth")
+        else:
+            sure = operation.value == "whole" or (operation.value == "left" and self.policies.error_usage == "counts")
+        return ONE if sure else NONE_OR_ONE
 
     def _reset(self, state: State, operation: Operation) -> State:
         key = str(operation.get("key"))
@@ -218,8 +239,12 @@ class Oracle(Standing):
         return replace(state, strikes=strikes)
 
 
+def _status_of(refused: Raised) -> int | None:
+    return int(refused.message[:3]) if refused.message[:3].isdigit() else None
+
+
 def _reporting(operation: Operation) -> str:
-    return "call" if operation.name == "send" else operation.name
+    return {"send": "call", "request": "stream"}.get(operation.name, operation.name)
 
 
 def _unique(keys: Iterable[object]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from .errors import (
     ProviderEmptyError,
     UnknownKeyError,
     UnknownModelError,
+    UpstreamError,
 )
 from .factory import Factory, make_manager, make_manager_with
 from .limits import Limits
@@ -31,6 +32,7 @@ __all__ = [
     "ProviderEmptyError",
     "UnknownKeyError",
     "UnknownModelError",
+    "UpstreamError",
     "get_key_manager_instance",
     "make_manager",
     "make_manager_with",

@@ -141,6 +141,12 @@ class Desk:
         await self.heed_waiters()
         return released
 
+    async def conclude(self, lease: Lease, model: Model, effects: Effects) -> None:
+        """Write down a call and end its lease; a manager closed meanwhile has nothing to write to."""
+        if self.is_open:
+            await self._report(lease.pool, model, lease.key, effects, lease.token)
+            await self.release(lease)
+
     async def heed_waiters(self) -> None:
         """Serve those who wait: something may have come free."""
         if self._line:

@@ -60,3 +60,15 @@ class UnknownModelError(KeyManagerError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the model {name[:80]!r} is not configured; add limits for it")
+
+
+class UpstreamError(KeyManagerError):
+    """The provider refused a call or broke it off: its ``status``, None for a lost connection (002-C3).
+
+    ``retry_after`` are the seconds it asks for, or None.
+    """
+
+    def __init__(self, status: int | None = None, *, retry_after: float | None = None) -> None:
+        super().__init__("the provider broke off" if status is None else f"the provider answered {status}")
+        self.status = status
+        self.retry_after = retry_after

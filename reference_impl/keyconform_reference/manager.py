@@ -11,12 +11,14 @@ from .keys import Pool
 from .options import Options
 from .reports import Failure, Lease, Outcome
 from .stores import MemoryStore
+from .streaming import relayed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 
     from .limits import LimitsLike
     from .stores import Rules, Store
+    from .streaming import Ask
 
 
 class KeyManager(Administration):
@@ -159,6 +161,20 @@ class KeyManager(Administration):
             # A manager closed meanwhile has nothing to give back to.
             if lease is not None and self._desk.is_open:
                 await self._desk.release(lease)
+
+    async def stream(
+        self, model_name: str | None = None, is_vertex_key: bool = False, *, ask: Ask
+    ) -> AsyncGenerator[str, None]:
+        """Pass on what ``ask(key, model)`` yields: ``async for chunk in manager.stream(model, ask=ask)`` (002-C3).
+
+        Until the first chunk has come an ``UpstreamError`` has another key tried, at most ``max_retries`` times;
+        then it comes out. Each request is counted once, also where the consumer leaves, and its failure charged to
+        its key. Raises ``NoUsableKeyError`` where there is no key.
+        """
+        self._desk.require_open()
+        async with contextlib.aclosing(relayed(self._desk, Pool.of(vertex=is_vertex_key), model_name, ask)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     # Reports ----------------------------------------------------------------------------------------------
 

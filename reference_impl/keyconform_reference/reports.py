@@ -100,6 +100,17 @@ def effects_of_failure(failure: Failure, options: Options) -> Effects:
     )
 
 
+def effects_of_stream(failure: Failure | None, options: Options, *, ended: bool) -> Effects:
+    """Return what one request of a stream does: what its failure does, and usage, in one step (002-C3).
+
+    One that its consumer left is counted like one that ``ended``, and clears nothing.
+    """
+    counted = effects_of_record(Outcome.SUCCESS if failure is None else Outcome.TRANSIENT, 0, options)
+    if failure is None:
+        return counted._replace(clears=counted.clears and ended)
+    return effects_of_failure(failure, options)._replace(seen=counted.seen, requests=counted.requests)
+
+
 def _check_status(found: object) -> None:
     if not isinstance(found, int) or isinstance(found, bool):
         message = f"status_code must be a number or None, not {type(found).__name__}"

@@ -22,6 +22,7 @@ IDS = (
     *(f"CFG{number:02}" for number in (1, 2)),
     *(f"MIG{number:02}" for number in range(1, 5)),
     *(f"SEC{number:02}" for number in range(1, 5)),
+    *(f"STR{number:02}" for number in range(1, 5)),
     *(f"COST{number:02}" for number in (1, 2)),
 )
 
@@ -30,7 +31,8 @@ STORED = ("sqlite", "async-sqlite")
 # Of policies that the usual ones do not have.
 OTHERWISE = (
     "ACQ09 ACQ12 ACQ13 CFG01 CFG02 FAIL14 FAIL15 FAIL16 FAIL17 FMT10 LIFE06 LIFE10 "
-    "LIFE14 LIVE05 LIVE06 LIVE08 LIVE09 LIVE10 LIVE11 MIG01 MIG02 MIG03 MIG04 QUO11 TIME09"
+    "LIFE14 LIVE05 LIVE06 LIVE08 LIVE09 LIVE10 LIVE11 MIG01 MIG02 MIG03 MIG04 QUO11 "
+    "STR01 STR02 STR03 STR04 TIME09"
 ).split()
 
 

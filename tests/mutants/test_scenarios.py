@@ -98,6 +98,8 @@ CAUGHT = (  # the planted bug, and the story of what it does
     ("VertexNeedsAModel", "vertex/with-a-model-and-without"),
     ("VertexQuotaUnseen", "vertex/a-model-at-its-limit"),
     ("HealthOfTheName", "vertex/charged-to-its-own-pool"),
+    ("EndsQuietly", "audits/002-critical-fixes/c3-a-stream-that-breaks"),
+    ("KeepsTheLeaseOfLeavers", "audits/002-critical-fixes/c3-a-reader-who-leaves"),
 )
 MUTANTS = {mutant.name: mutant for mutant in planted.MUTANTS}
 

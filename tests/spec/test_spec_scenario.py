@@ -103,7 +103,7 @@ def test_what_is_wrong_is_told_with_its_line(before, after, line, told):
     assert told in message
 
 
-@pytest.mark.parametrize("name", ["fault", "stream", "clock"])
+@pytest.mark.parametrize("name", ["fault", "clock"])
 def test_what_no_engine_can_do_is_refused(name):
     """A step of the design that cannot be run yet is refused where it stands, and not passed over."""
     message = refused(SECOND, f"{name}: {{}}")

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 NAME = "scenario"
 FIRST = 4  # awaits at which a call is cancelled where the scenario names none
-MODELLED = ("acquire", "call", "random_key", "record", "fail", "usage")  # about the default model where none is named
+MODELLED = (
+    "acquire",
+    "call",
+    "stream",
+    "random_key",
+    "record",
+    "fail",
+    "usage",
+)  # about the default model where none is named
 ALWAYS_SAID = ("status", "tokens", "outcome", "retries")
 EXACT = frozenset({"tokens", "retry_after"})  # what changes the meaning of a story where it is not heard
 SAYING = ("bad", "mutate", "form", "positional")
@@ -50,6 +58,7 @@ class _Compiling:
     names: dict[str, list[str]] = field(default_factory=dict)
     count: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    streams: int = 0
 
 
 def variants(scenario: written.Scenario) -> int:
@@ -197,8 +206,11 @@ def _argument(making: _Compiling, kind: str, body: Any, name: str) -> dict[str, 
             return {name: value or _pool(making, getattr(body, "key", None))}
         case "model" if kind in MODELLED and not said:
             return {name: making.scenario.given.model}
-        case "send":
-            return {name: tuple(map(str, value))}
+        case "send" | "upstream":
+            return {name: tuple(map(str, value))} if value or name == "send" else {}
+        case "of":
+            making.streams += 1
+            return {name: value or f"stream-{making.streams}"}
         case _:
             return {name: value} if said or name in ALWAYS_SAID else {}
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.scenario import Expectation, StateOf, UsageIs
 
 SLACK = 0.01  # seconds that the calls themselves take
-FORWARDING = ("call", "send")  # lets an error of its upstream, or of its caller's code, through
+FORWARDING = ("call", "send", "stream", "request")  # let an error of an upstream, or of the caller's code, through
 COUNTERS = ("rpm", "tpm", "rpd")
 
 

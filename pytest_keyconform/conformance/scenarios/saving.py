@@ -104,7 +104,7 @@ def _step(step: Step) -> dict[str, Any]:
 def _body(step: Step, arguments: dict[str, object]) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for name, value in arguments.items():
-        if name != "of" and PLAIN.get(name, ...) != value:
+        if (name != "of" or step.name == "stream") and PLAIN.get(name, ...) != value:
             body[BACK.get((step.name, name), name)] = _value(value)
     body |= {"model": None} if step.name in MODELLED and "model" not in body else {}
     body |= {"as": step.bind} if step.bind else {}

@@ -10,13 +10,13 @@ from pytest_keyconform.spec.scenario.parts import Instant, Key, Name, PoolName, 
 
 Outcome = Literal["success", "quota", "auth", "request", "transient"]
 Line = Annotated[str, Field(pattern=r"^(ok|own|slow|hang|\d{3}( .*)?)$")]
+Played = Annotated[str, Field(pattern=r"^(ok|hang|\d{3}|(breaks|resets|late|stalls) \d)$")]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
 # Why an operation or a fault of the design is no step here.
 REFUSED = {
     "fault": "no engine of this release makes a store or a source fail; what `send` of a call says is an "
     "upstream that fails, and restart and crash damage a storage",
-    "stream": "no engine of this release reads a stream from a backend",
     "clock": "time is moved by advance and set_clock",
 }
 
@@ -125,6 +125,22 @@ class Wrapped(OfModel):
     )
 
 
+class Streamed(OfModel):
+    """Read a stream to its end, or so many chunks and leave; the answer is `ended` or `left`."""
+
+    pool: PoolName | None = None
+    of: Name | None = Field(default=None, description="Tells it from other streams; a number where it is left out.")
+    upstream: tuple[int | Played, ...] = Field(
+        default=(),
+        description="What each request meets: a status, ok (three chunks), hang, or breaks, resets, late or stalls "
+        "with the number of chunks before it.",
+    )
+    read: Annotated[int, Field(ge=0)] | None = None
+    leave: Literal["close", "drop", "cancel"] | None = Field(
+        default=None, description="Closes it, forgets it, or is cancelled as the provider has fallen silent."
+    )
+
+
 class Restart(Strict):
     """Close the manager and open another one on its storage, some seconds later, its files damaged."""
 
@@ -192,6 +208,7 @@ class Step(Strict):
     health: Call | None = None
     paid_key: Call | None = None
     call: Wrapped | None = None
+    stream: Streamed | None = None
     bulk: Bulk | None = None
     configure: Configure | None = None
     is_secret: IsSecret | None = None

@@ -32,6 +32,7 @@ from planted import (
     serving,
     sharing,
     source,
+    streaming,
     time,
     unknown,
     vertex,
@@ -70,6 +71,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *sharing.MUTANTS,
     *optional.MUTANTS,
     *secrets.MUTANTS,
+    *streaming.MUTANTS,
     *growth.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

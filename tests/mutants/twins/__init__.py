@@ -22,6 +22,7 @@ from twins import (
     several,
     shapes,
     stored,
+    streaming,
     waiting,
     wrapped,
 )
@@ -90,6 +91,7 @@ TWINS = (
     calling.Calls,
     calling.CallsInThreads,
     provided.Provided,
+    *streaming.SOUND,
     remote.SoundOverSockets,
     remote.SoundInAThread,
 )
