@@ -7,6 +7,7 @@ from .errors import (
     NotOpenError,
     NoUsableKeyError,
     ProviderEmptyError,
+    StoreError,
     UnknownKeyError,
     UnknownModelError,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "NotOpenError",
     "Options",
     "ProviderEmptyError",
+    "StoreError",
     "UnknownKeyError",
     "UnknownModelError",
     "get_key_manager_instance",
