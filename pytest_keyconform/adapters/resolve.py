@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.pool import Pool
 
 ENTRY_POINTS: Final = "keyconform.targets"
-REGISTERED: Final[Mapping[str, str]] = {"reference": "keyconform_reference:make_manager"}
+REGISTERED: Final[Mapping[str, str]] = {
+    "reference": "keyconform_reference:make_manager",
+    "reference-redis": "keyconform_reference.servers.redis:make_manager",
+}
 _MODULE: Final = re.compile(r"[\w-]+(\.[\w-]+)*")
 _ELSEWHERE: Final = ("http:", "https:", "stdio:")
 

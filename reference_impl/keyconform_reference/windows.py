@@ -91,6 +91,10 @@ class Windows:
         """Return an empty tally of requests in the day."""
         return RollingTally(DAY) if self._days is None else FixedTally(self._days)
 
+    def day(self, now: float) -> tuple[float, float]:
+        """Return when the day of now began and when it ends; a rolling day is the last 24 hours."""
+        return (now - DAY, now) if self._days is None else (self._days.start(now), self._days.end(now))
+
     def mark_ends(self, now: float, earlier: int) -> float:
         """Return when a 429 of now is over, after ``earlier`` others; infinity is by hand (004-7)."""
         recovery = self._options.quota_recovery
