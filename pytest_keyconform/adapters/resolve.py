@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.pool import Pool
 
 ENTRY_POINTS: Final = "keyconform.targets"
-REGISTERED: Final[Mapping[str, str]] = {"reference": "keyconform_reference:make_manager"}
+REGISTERED: Final[Mapping[str, str]] = {
+    "reference": "keyconform_reference:make_manager",
+    "reference-lease": "keyconform_reference:make_lease_manager",
+    "reference-sqlite": "keyconform_reference:make_sqlite_manager",
+    "reference-postgres": "keyconform_reference.servers.postgres:make_manager",
+}
 _MODULE: Final = re.compile(r"[\w-]+(\.[\w-]+)*")
 _ELSEWHERE: Final = ("http:", "https:", "stdio:")
 

@@ -6,6 +6,7 @@
     ├── NoUsableKeyError                  nothing is usable and the options say ``typed-error``
     ├── NotOpenError                      the manager was not opened, or has been closed
     ├── ProviderEmptyError                the provider was asked for an instance before there was one
+    ├── StoreError                        the store of the keys did not carry a step out, or not in time
     ├── UnknownKeyError                   the key is in no pool and the options say ``typed-error``
     └── UnknownModelError                 the model is not configured and the options say ``reject``
 
@@ -46,6 +47,14 @@ class ProviderEmptyError(KeyManagerError):
 
     def __init__(self) -> None:
         super().__init__("there is no key manager yet: call get_key_manager_instance(api_keys, vertex_api_keys)")
+
+
+class StoreError(KeyManagerError):
+    """The store of the keys did not carry a step out, or not in time (002-O1, 003-B1).
+
+    What was asked for may have happened or not, unless an earlier answer said so. The manager goes on by itself once
+    the store does.
+    """
 
 
 class UnknownKeyError(KeyManagerError):
