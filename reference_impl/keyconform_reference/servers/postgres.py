@@ -45,8 +45,8 @@ _TRIES, _NAP = 2_000, 0.01
 _PORT = 5432  # of a socket: a part of its name
 _UNPRIVILEGED = ("postgres", "nobody")
 _MISSING = (
-    "there is no PostgreSQL server: install one (Debian: apt-get install postgresql, macOS: brew install postgresql) so "
-    "that postgres and initdb are on PATH or in /usr/lib/postgresql/*/bin, or name a running one, such as "
+    "there is no PostgreSQL server: install one (Debian: apt-get install postgresql, macOS: brew install postgresql) "
+    "so that postgres and initdb are on PATH or in /usr/lib/postgresql/*/bin, or name a running one, such as "
     f"{VARIABLE}=postgresql://user@localhost/name"
 )
 # Each line read starts the server. It ends when nobody holds the other end any more, however they ended.
@@ -73,8 +73,8 @@ class PrivateServer:
         made = [initdb, "-D", str(self._files), "-U", "keyconform", "--auth=trust", "--no-sync", "-E", "UTF8"]
         self._called([*made, "--locale=C"])
         self.url = f"postgresql://keyconform@/postgres?host={self.folder}"
-        self._watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "sh", postgres, *_settings(self._files, self.folder)],  # noqa: S603 - our own
+        self._watch = subprocess.Popen(  # noqa: S603 - our own, with what was found on this machine
+            ["/bin/sh", "-c", _WATCH, "sh", postgres, *_settings(self._files, self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

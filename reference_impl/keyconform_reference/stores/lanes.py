@@ -32,7 +32,7 @@ class Lane:
     """
 
     __slots__ = (
-                "_queues",
+        "_queues",
         "_rules",
         "_side",
         "counts",

@@ -13,12 +13,12 @@ from .rows import key_of, use_of, values_of_key, values_of_use
 from .tables import KEYS, LANES, POOLS, USES, decoded, id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from keyconform_reference.keys import KeyState, ModelUse
     from keyconform_reference.stores.protocol import Rules
 
-    from .library import ColumnElement, Connection, Select, Table
+    from .library import ColumnElement, Connection, RowMapping, Select, Table
 
 FIRST = -(2**40)
 """Below every turn that is ever served: keys of a new lane come before those that were served."""
@@ -45,7 +45,9 @@ CANDIDATES = (
 """The served keys of a pool with what they spent for a model, once each of them has a row for it."""
 READ_BOTH = (
     select(*_BOTH, LANES.c.model_id.label("listed"))
-    .select_from(KEYS.outerjoin(USES, and_(_SAME_KEY, USES.c.model_id == bindparam("at_model"))).outerjoin(LANES, _OF_LANE))
+    .select_from(
+        KEYS.outerjoin(USES, and_(_SAME_KEY, USES.c.model_id == bindparam("at_model"))).outerjoin(LANES, _OF_LANE)
+    )
     .where(_IS_KEY, _SERVED)
 )
 _OTHERS = USES.alias()
@@ -152,12 +154,14 @@ class Ledger:
         shown = decoded(name)
         return self.lane(known or Model(shown, canonical(shown), Limits(), configured=False))
 
-    def use_of(self, row: Mapping[str, Any]) -> ModelUse:
+    def use_of(self, row: RowMapping) -> ModelUse:
         """Return the usage that a row tells of, whatever its model."""
-        limits = next((model.limits for model in self.rules.models if id_of(model.identity) == row["model_id"]), Limits())
+        limits = next(
+            (model.limits for model in self.rules.models if id_of(model.identity) == row["model_id"]), Limits()
+        )
         return use_of(row, limits, self.rules.windows)
 
-    def put(self, lane: Lane, state: KeyState, row: Mapping[str, Any]) -> ModelUse:
+    def put(self, lane: Lane, state: KeyState, row: RowMapping) -> ModelUse:
         """Put the usage that a row tells of into a lane."""
         use = lane.uses[state] = use_of(row, lane.model.limits, self.rules.windows)
         lane.keep_until = max(lane.keep_until, row["keep_until"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .ledger import FIRST
-from .library import and_, bindparam, delete, exists, func, insert, literal, select, update
+from .library import ColumnDefault, and_, bindparam, delete, exists, func, insert, literal, select, update
 from .tables import KEYS, LANES, USES, encoded, id_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .ledger import Ledger
 
 _LOOKED_AT = 2
-_DEFAULTS: dict[str, Any] = {column.name: column.default.arg for column in USES.c if column.default is not None}
+_DEFAULTS: dict[str, Any] = {
+    column.name: column.default.arg for column in USES.c if isinstance(column.default, ColumnDefault)
+}
 
 
 _IS_LANE = and_(LANES.c.pool == bindparam("at_pool"), LANES.c.model_id == bindparam("at_model"))
@@ -63,7 +65,11 @@ def _drop_idle(ledger: Ledger, count: int) -> None:
     connection = ledger.connection
     turn = connection.execute(select(func.coalesce(func.max(LANES.c.looked), 0)).where(ledger.mine(LANES))).scalar_one()
     configured = {id_of(model.identity) for model in ledger.rules.models}
-    for row in connection.execute(select(LANES).where(ledger.mine(LANES)).order_by(LANES.c.looked).limit(count)).mappings().all():
+    for row in (
+        connection.execute(select(LANES).where(ledger.mine(LANES)).order_by(LANES.c.looked).limit(count))
+        .mappings()
+        .all()
+    ):
         where = and_(LANES.c.pool == row["pool"], LANES.c.model_id == row["model_id"])
         uses = and_(USES.c.pool == row["pool"], USES.c.model_id == row["model_id"])
         live = select(USES.c.key_id).where(uses, USES.c.keep_until > ledger.now).limit(1)

@@ -31,7 +31,7 @@ class Postgres:
 
     def __init__(self, url: str, space: str = "default") -> None:
         try:
-            import asyncpg
+            import asyncpg  # type: ignore[import-untyped]  # it has none
         except ImportError as error:
             message = "the PostgreSQL store needs asyncpg: install pytest-keyconform[postgres]"
             raise ConfigurationError(message) from error
@@ -39,7 +39,13 @@ class Postgres:
         if not separator or scheme not in _SCHEMES:
             message = "a PostgreSQL store is named by a URL such as postgresql://user@host/name"
             raise ConfigurationError(message)
-        self.errors: tuple[type[BaseException], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
+        self.errors: tuple[type[BaseException], ...] = (
+            DBAPIError,
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            ValueError,
+        )
         self.space = f"{space}/"
         self._url = f"postgresql+asyncpg://{rest}"
         self._lock = int.from_bytes(hashlib.sha256(self.space.encode()).digest()[:8], "big", signed=True)
@@ -71,7 +77,7 @@ class Postgres:
                 try:
                     connection = await self._connected()
                     return await connection.run_sync(_transaction, work, begin, committing)
-                except (DBAPIError, OSError, *self.errors):
+                except self.errors:
                     # What was lost before it was to be committed has not happened, and can be done anew. An idle
                     # connection is found to be lost just so.
                     lost = await self._is_lost()

@@ -10,11 +10,13 @@ from keyconform_reference.keys import Hold, KeyState, ModelUse
 from keyconform_reference.tallies import FixedTally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from keyconform_reference.limits import Limits
     from keyconform_reference.tallies import Tally
     from keyconform_reference.windows import Windows
+
+    from .library import RowMapping
 
 _MOST = 2**62
 """Numbers are kept up to this one: a column holds no more, and no provider serves as much."""
@@ -25,7 +27,7 @@ _FULL = 10**_COUNT - 1
 Values = dict[str, Any]
 
 
-def key_of(row: Mapping[str, Any]) -> KeyState:
+def key_of(row: RowMapping) -> KeyState:
     """Return the key that a row of ``keys`` tells of."""
     state = KeyState(row["key"])
     state.strikes = row["strikes"]
@@ -42,7 +44,7 @@ def values_of_key(state: KeyState, now: float) -> Values:
     """Return the columns of a key."""
     hold = state.hold
     return {
-        "strikes": min(state.strikes, _MOST >> 32),
+        "strikes": min(state.strikes, _MOST),
         "struck_until": state.struck_until,
         "removed_until": state.removed_until,
         "outs": state.outs,
@@ -54,7 +56,7 @@ def values_of_key(state: KeyState, now: float) -> Values:
     }
 
 
-def use_of(row: Mapping[str, Any], limits: Limits, windows: Windows) -> ModelUse:
+def use_of(row: RowMapping, limits: Limits, windows: Windows) -> ModelUse:
     """Return the usage that a row of ``uses`` tells of."""
     use = ModelUse(limits, windows)
     _load(use.minute, row["minute_more"], (row["minute_start"], row["minute_requests"], row["minute_tokens"]))

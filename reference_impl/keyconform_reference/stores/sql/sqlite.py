@@ -12,15 +12,15 @@ import secrets
 import sqlite3
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from keyconform_reference.errors import ConfigurationError, StoreError
 
-from .library import CreateIndex, CreateTable, NullPool, create_engine
+from .library import CreateIndex, CreateTable, NullPool, SQLAlchemyError, create_engine
 from .tables import METADATA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     import aiosqlite
@@ -32,6 +32,7 @@ T = TypeVar("T")
 _CHECKED = 16 * 2**20
 """Up to so many bytes a file is checked as a whole when it is opened."""
 _ROWS = 64
+_LEAVING = 1.0
 _PATIENCE = 0.8
 """The part of a step's deadline that SQLite may wait for the lock of another process."""
 
@@ -42,7 +43,7 @@ class Sqlite:
     Only its owner may read it: it holds the keys.
     """
 
-    errors: tuple[type[BaseException], ...] = (sqlite3.Error, ValueError)
+    errors: tuple[type[BaseException], ...] = (SQLAlchemyError, sqlite3.Error, OSError, ValueError)
     space = ""
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +62,7 @@ class Sqlite:
         link = self._link_by(functools.partial(_connected, self._file, seconds * _PATIENCE), _ROWS)
         link._thread.daemon = True  # noqa: SLF001 - a forgotten manager must not keep the interpreter from ending
         self._link = await link
-        self._connection = await link._execute(_entered, link)  # noqa: SLF001 - no public way to run a function there
+        self._connection = await _called(link, _entered, link)
 
     async def close(self) -> None:
         """Close the connection and end its thread."""
@@ -70,15 +71,22 @@ class Sqlite:
         if link is None:
             return
         if connection is not None:
-            await link._execute(connection.close)  # noqa: SLF001 - likewise
+            await _called(link, connection.close)
         await link.close()
+        link._thread.join(_LEAVING)  # noqa: SLF001 - it answers just before it ends
 
     async def run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         """Run a transaction."""
         if self._link is None or self._connection is None:
             message = "the database is closed"
             raise sqlite3.ProgrammingError(message)
-        return cast("T", await self._link._execute(_transaction, self._connection, work, writes=writes))  # noqa: SLF001 - likewise
+        return await _called(self._link, _transaction, self._connection, work, "BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+async def _called(link: aiosqlite.Connection, function: Callable[..., T], *arguments: object) -> T:
+    """Call a function in the thread of a connection."""
+    call: Callable[..., Awaitable[T]] = link._execute  # noqa: SLF001 - there is no public way
+    return await call(function, *arguments)
 
 
 def _connected(file: Path, patience: float) -> sqlite3.Connection:
@@ -120,11 +128,10 @@ def _make(file: Path) -> None:
 @functools.cache
 def _tables() -> str:
     dialect = _engine().dialect
-    found = []
-    for table in METADATA.sorted_tables:
-        for element in (CreateTable(table), *map(CreateIndex, sorted(table.indexes, key=lambda one: str(one.name)))):
-            found.append(f"{element.compile(dialect=dialect)};")
-    return " ".join(found)
+    tables = METADATA.sorted_tables
+    indexes = sorted((index for table in tables for index in table.indexes), key=lambda index: str(index.name))
+    statements: list[CreateTable | CreateIndex] = [*map(CreateTable, tables), *map(CreateIndex, indexes)]
+    return " ".join(f"{statement.compile(dialect=dialect)};" for statement in statements)
 
 
 _LENT = threading.local()
@@ -152,10 +159,10 @@ def _entered(link: aiosqlite.Connection) -> Connection:
     return _engine().connect()
 
 
-def _transaction(connection: Connection, work: Callable[[Connection], Any], *, writes: bool) -> Any:  # noqa: ANN401 - whatever the work answers
+def _transaction(connection: Connection, work: Callable[[Connection], T], begin: str) -> T:
     raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     # The write lock is taken at once: a read lock that is turned into one may fail.
-    raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+    raw.execute(begin)
     try:
         answer = work(connection)
         raw.execute("COMMIT")

@@ -18,7 +18,6 @@ from keyconform_reference.keys import Pool
 from . import listing, serving, upkeep
 from .clock import Clock
 from .ledger import Ledger
-from .library import SQLAlchemyError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -153,9 +152,7 @@ class SqlStore:
 
     async def comeback(self, pool: Pool, model: Model, *, draw: bool = False) -> float | None:  # noqa: ARG002 - all alike
         """Return the time left to the end of the first wait, or to the next look at what others gave back."""
-        when, now = await self._step(
-            lambda ledger: (serving.comeback(ledger, pool, model), ledger.now), writes=False
-        )
+        when, now = await self._step(lambda ledger: (serving.comeback(ledger, pool, model), ledger.now), writes=False)
         return max(0.0, min(when - now, _LOOK)) if when < math.inf else _LOOK
 
     async def sweep(self) -> None:
@@ -208,7 +205,7 @@ class SqlStore:
             raise
         except TimeoutError:
             failure = f"did not answer within {self._seconds:g} s"
-        except (SQLAlchemyError, OSError, *self._database.errors) as error:
+        except self._database.errors as error:
             failure = f"failed: {_told(error)}"
         # Raised here, so that it does not carry the other one, which may hold keys.
         message = f"the store {failure}"

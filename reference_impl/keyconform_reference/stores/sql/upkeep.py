@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from .library import ColumnElement
 
 _RESTORED = {"strikes": 0, "struck_until": 0.0, "removed_until": 0.0, "outs": 0}
-_UNCOUNTED: dict[str, Any] = {"minute_requests": 0, "minute_tokens": 0, "minute_more": "", "day_requests": 0, "day_more": ""}
+_UNCOUNTED: dict[str, Any] = {
+    "minute_requests": 0,
+    "minute_tokens": 0,
+    "minute_more": "",
+    "day_requests": 0,
+    "day_more": "",
+}
 _UNCOUNTED |= {"reserved": "", "reserved_count": 0, "wake": 0.0}
 _UNMARKED = {"mark_until": 0.0, "marks": 0, "wake": 0.0}
 
@@ -32,7 +38,7 @@ def enlist(ledger: Ledger, roster: Roster, *, keep_others: bool) -> None:
     """Serve these keys; of others nothing is served, and nothing known unless ``keep_others``."""
     for pool, keys in ((ledger.name(Pool.REGULAR), roster.regular), (ledger.name(Pool.VERTEX), roster.vertex)):
         known = ledger.connection.execute(select(KEYS.c.key_id, KEYS.c.place).where(KEYS.c.pool == pool)).all()
-        places: dict[str, int | None] = dict(known)  # type: ignore[arg-type]  # rows are pairs
+        places: dict[str, int | None] = {row.key_id: row.place for row in known}
         wanted = {id_of(key): place for place, key in enumerate(keys)}
         if not ledger.connection.execute(select(POOLS.c.turn).where(POOLS.c.pool == pool)).first():
             ledger.connection.execute(insert(POOLS), {"pool": pool, "turn": 0})
@@ -82,7 +88,9 @@ def restore(ledger: Ledger, pool: Pool, key: str) -> bool:
     if ledger.key(pool, key) is None:
         return False
     name, key_id = ledger.name(pool), id_of(key)
-    _restore(ledger, and_(KEYS.c.pool == name, KEYS.c.key_id == key_id), and_(USES.c.pool == name, USES.c.key_id == key_id))
+    _restore(
+        ledger, and_(KEYS.c.pool == name, KEYS.c.key_id == key_id), and_(USES.c.pool == name, USES.c.key_id == key_id)
+    )
     return True
 
 
