@@ -12,7 +12,15 @@ from .errors import (
     UnknownModelError,
     UpstreamError,
 )
-from .factory import Factory, make_manager, make_manager_with
+from .factory import (
+    Factory,
+    SqliteFactory,
+    make_lease_manager,
+    make_manager,
+    make_manager_with,
+    make_sqlite_manager,
+    sqlite_store,
+)
 from .limits import Limits
 from .manager import KeyManager
 from .options import Options
@@ -31,12 +39,16 @@ __all__ = [
     "NotOpenError",
     "Options",
     "ProviderEmptyError",
+    "SqliteFactory",
     "StoreError",
     "UnknownKeyError",
     "UnknownModelError",
     "UpstreamError",
     "get_key_manager_instance",
+    "make_lease_manager",
     "make_manager",
     "make_manager_with",
+    "make_sqlite_manager",
     "reset_key_manager_instance",
+    "sqlite_store",
 ]

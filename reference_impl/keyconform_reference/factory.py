@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from .errors import ConfigurationError
 from .manager import KeyManager
 from .options import Options
+from .stores import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from .limits import LimitsLike
+    from .stores import Rules, Store
 
 
 class PoolLike(Protocol):
@@ -46,11 +50,23 @@ class PoolLike(Protocol):
         """The key of ``get_paid_key``."""
 
 
+class StoredPoolLike(PoolLike, Protocol):
+    """A pool with a place for what has to last."""
+
+    @property
+    def storage(self) -> Path | None:
+        """A folder: the same one means the same state."""
+
+
+LASTING: Final = {"durability": "write-through", "shared": True, "staleness": 0.001}
+"""What the SQL stores promise: every report is stored when it is answered, and every step reads the store."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Factory:
     """Makes managers of one kind of ``options`` from a pool; ``policies`` are these as a dict."""
 
-    options: Options
+    options: Options = dataclasses.field(default_factory=Options)
 
     @property
     def policies(self) -> dict[str, Any]:
@@ -59,23 +75,61 @@ class Factory:
 
     def __call__(self, pool: PoolLike) -> KeyManager:
         """Return a new manager, not yet open."""
-        return KeyManager(
-            pool.api_keys,
-            pool.vertex_api_keys,
-            limits=pool.limits,
-            default_model=pool.default_model,
-            options=self.options,
-            max_failures=pool.max_failures,
-            max_retries=pool.max_retries,
-            paid_key=pool.paid_key,
-        )
+        return manager_of(pool, self.options, MemoryStore)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SqliteFactory:
+    """Makes managers whose state is in a SQLite file in ``pool.storage``; needs the extra ``sqlite``."""
+
+    options: Options = dataclasses.field(default_factory=Options)
+
+    @property
+    def policies(self) -> dict[str, Any]:
+        """The options by name, and what the store promises."""
+        return {**dataclasses.asdict(self.options), **LASTING}
+
+    def __call__(self, pool: StoredPoolLike) -> KeyManager:
+        """Return a new manager, not yet open; raises ``ConfigurationError`` without a storage or the extra."""
+        if pool.storage is None:
+            message = "the SQLite store needs a folder: the pool has no storage"
+            raise ConfigurationError(message)
+        return manager_of(pool, self.options, sqlite_store(pool.storage))
+
+
+def sqlite_store(folder: Path) -> Callable[[Rules], Store]:
+    """Return what ``KeyManager(store=...)`` takes, for a SQLite file in a folder."""
+    from .stores.sql import Sqlite, SqlStore
+
+    return lambda rules: SqlStore(rules, Sqlite(folder))
 
 
 def make_manager(pool: PoolLike) -> KeyManager:
     """Return a manager with the default options, not yet open."""
-    return Factory(Options())(pool)
+    return Factory()(pool)
 
 
 def make_manager_with(options: Options) -> Factory:
     """Return a factory of managers with these options."""
     return Factory(options)
+
+
+make_lease_manager = Factory(Options(tenure="lease"))
+"""The factory of managers whose keys are leased: whoever has one has it alone."""
+make_sqlite_manager = SqliteFactory()
+"""The factory of managers on SQLite, with the default options."""
+
+
+def manager_of(pool: PoolLike, options: Options, store: Callable[[Rules], Store]) -> KeyManager:
+    """Return a manager of a pool, not yet open."""
+    return KeyManager(
+        pool.api_keys,
+        pool.vertex_api_keys,
+        limits=pool.limits,
+        default_model=pool.default_model,
+        options=options,
+        max_failures=pool.max_failures,
+        max_retries=pool.max_retries,
+        paid_key=pool.paid_key,
+        store=store,
+    )

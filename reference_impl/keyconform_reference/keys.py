@@ -79,14 +79,14 @@ class Hold:
 class KeyState:
     """What holds of one key of one pool for every model."""
 
-    __slots__ = ("_last_out", "hold", "key", "label", "outs", "removed_until", "strikes", "struck_until")
+    __slots__ = ("hold", "key", "label", "last_out", "outs", "removed_until", "strikes", "struck_until")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.label = redact(key)
         self.hold: Hold | None = None
         self.outs = 0
-        self._last_out = FREE
+        self.last_out = FREE
         self.restore()
 
     def __repr__(self) -> str:
@@ -116,10 +116,10 @@ class KeyState:
         if self.strikes < threshold:
             return
         if self.struck_until == FREE:
-            self.outs = self.outs + 1 if now - self._last_out < _QUIET else 1
+            self.outs = self.outs + 1 if now - self.last_out < _QUIET else 1
         # A failure of a key that is out already starts its wait again, but is no further step.
         self.struck_until = windows.strikes_end(now, self.outs - 1)
-        self._last_out = self.struck_until
+        self.last_out = self.struck_until
 
     def clear_strikes(self) -> None:
         """Forget the strikes; a removal by 401 or 403 stays (004-2)."""
@@ -146,7 +146,7 @@ class KeyState:
     def shift(self, before: float, now: float) -> None:
         """Obey a clock that was set back: every wait keeps what was left of it (000-19)."""
         self.settle(before)
-        self._last_out = shifted(self._last_out, before, now)
+        self.last_out = shifted(self.last_out, before, now)
         self.struck_until = shifted(self.struck_until, before, now)
         self.removed_until = shifted(self.removed_until, before, now)
         if self.hold is not None:
@@ -156,19 +156,19 @@ class KeyState:
 class ModelUse:
     """What one key spent for one model, and whether a 429 keeps it out.
 
-    ``last_used`` is the time of the last report, or None.
+    ``last_used`` is the time of the last report, or None; ``reservations`` are (second, requests), oldest first.
     """
 
-    __slots__ = ("_last_mark", "_reserved", "day", "last_used", "mark_until", "marks", "minute")
+    __slots__ = ("day", "last_mark", "last_used", "mark_until", "marks", "minute", "reservations")
 
     def __init__(self, limits: Limits, windows: Windows) -> None:
         self.minute: Tally = windows.minute_tally(limits)
         self.day: Tally = windows.day_tally()
         self.last_used: float | None = None
-        self._last_mark = FREE
+        self.last_mark = FREE
         self.mark_until = FREE
         self.marks = 0
-        self._reserved: deque[tuple[float, int]] = deque()
+        self.reservations: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, requests: int, tokens: int) -> None:
         """Count in both windows."""
@@ -184,18 +184,18 @@ class ModelUse:
         """Zero what was counted and reserved."""
         self.minute.clear()
         self.day.clear()
-        self._reserved.clear()
+        self.reservations.clear()
 
     def mark(self, now: float, retry_after: float | None, windows: Windows) -> None:
         """Keep the key out for this model; an earlier mark that lasts longer stays (000-1, 004-7)."""
         if retry_after is None:
-            if now - self._last_mark > _QUIET:
+            if now - self.last_mark > _QUIET:
                 self.marks = 0
             self.mark_until = max(self.mark_until, windows.mark_ends(now, self.marks))
             self.marks += 1
         else:
             self.mark_until = max(self.mark_until, now + retry_after)
-        self._last_mark = self.mark_until
+        self.last_mark = self.mark_until
 
     def lift_mark(self) -> None:
         """Forget the 429s."""
@@ -207,24 +207,24 @@ class ModelUse:
         second = now // 1
         count = 1
         # Kept by the second: a caller that never reports costs sixty entries at most.
-        if self._reserved and self._reserved[-1][0] == second:
-            count += self._reserved.pop()[1]
-        self._reserved.append((second, count))
+        if self.reservations and self.reservations[-1][0] == second:
+            count += self.reservations.pop()[1]
+        self.reservations.append((second, count))
 
     def unreserve(self, now: float) -> bool:
         """Forget the oldest reservation; True if there was one."""
         if not self.reserved(now):
             return False
-        second, count = self._reserved.popleft()
+        second, count = self.reservations.popleft()
         if count > 1:
-            self._reserved.appendleft((second, count - 1))
+            self.reservations.appendleft((second, count - 1))
         return True
 
     def reserved(self, now: float) -> int:
         """Return how many requests are handed out and not reported."""
-        while self._reserved and self._reserved[0][0] + MINUTE <= now:
-            self._reserved.popleft()
-        return sum(count for _, count in self._reserved)
+        while self.reservations and self.reservations[0][0] + MINUTE <= now:
+            self.reservations.popleft()
+        return sum(count for _, count in self.reservations)
 
     def free_at(self, now: float, limits: Limits, *, with_reserved: bool) -> float:
         """Return ``FREE``, or when the key may be free for this model again (infinity: by hand)."""
@@ -249,17 +249,17 @@ class ModelUse:
         used = tally.used(now)
         if (left is None or used[0] < left) and (tokens is None or used[1] < tokens):
             return FREE
-        by_report = self._reserved[0][0] + MINUTE if reserved else math.inf
+        by_report = self.reservations[0][0] + MINUTE if reserved else math.inf
         by_window = math.inf if left is not None and left <= 0 else tally.frees_at(now, left, tokens)
         return min(by_report, by_window)
 
     def shift(self, before: float, now: float) -> None:
         """Obey a clock that was set back."""
         self.reserved(before)
-        self._reserved = deque((second - before + now, count) for second, count in self._reserved)
+        self.reservations = deque((second - before + now, count) for second, count in self.reservations)
         self.minute.shift(before, now)
         self.day.shift(before, now)
-        self._last_mark = shifted(self._last_mark, before, now)
+        self.last_mark = shifted(self.last_mark, before, now)
         self.mark_until = shifted(self.mark_until, before, now)
 
 

@@ -5,9 +5,13 @@ All times are seconds since the epoch by the wall clock, given by the caller; a 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MINUTE = 60.0
 _STAMPS = 1024
@@ -41,6 +45,12 @@ class Tally(Protocol):
     def clear(self) -> None:
         """Forget everything."""
 
+    def saved(self) -> tuple[float, ...]:
+        """Return all there is to it as numbers."""
+
+    def load(self, numbers: Sequence[float]) -> None:
+        """Be as a tally was that answered these numbers."""
+
 
 class FixedTally:
     """What was spent in the span of now; the next span begins at nothing, traffic or not (003-B2)."""
@@ -55,14 +65,15 @@ class FixedTally:
     def add(self, now: float, requests: int, tokens: int) -> None:
         """Count into the span of now."""
         start = self._span.start(now)
-        if start != self._start:
+        # A clock that is a little behind, of another machine, counts into the span that has begun.
+        if start > self._start:
             self._start, self._requests, self._tokens = start, 0, 0
         self._requests += requests
         self._tokens += tokens
 
     def used(self, now: float) -> tuple[int, int]:
         """Return what the span of now has seen."""
-        if self._span.start(now) != self._start:
+        if self._span.start(now) > self._start:
             return (0, 0)
         return (self._requests, self._tokens)
 
@@ -80,6 +91,15 @@ class FixedTally:
     def clear(self) -> None:
         """Forget everything."""
         self._start = -math.inf
+
+    def saved(self) -> tuple[float, int, int]:
+        """Return the start of the span, requests, tokens."""
+        return (self._start, self._requests, self._tokens)
+
+    def load(self, numbers: Sequence[float]) -> None:
+        """Be as saved."""
+        self._start = numbers[0]
+        self._requests, self._tokens = map(int, numbers[1:])
 
 
 class RollingTally:
@@ -135,6 +155,19 @@ class RollingTally:
         self._spent.clear()
         self._requests = self._tokens = 0
 
+    def saved(self) -> tuple[float, ...]:
+        """Return instant, requests, tokens of each entry."""
+        return tuple(itertools.chain.from_iterable(self._spent))
+
+    def load(self, numbers: Sequence[float]) -> None:
+        """Be as saved."""
+        self.clear()
+        for at in range(0, len(numbers), 3):
+            stamp, requests, tokens = numbers[at], int(numbers[at + 1]), int(numbers[at + 2])
+            self._spent.append((stamp, requests, tokens))
+            self._requests += requests
+            self._tokens += tokens
+
     def _forget(self, now: float) -> None:
         while self._spent and self._spent[0][0] + self._length <= now:
             _, requests, tokens = self._spent.popleft()
@@ -189,6 +222,12 @@ class _Drain:
         self._level = self.level(before)
         self._stamp = now
 
+    def saved(self) -> tuple[float, float, float]:
+        return (self._level, self._pace, self._stamp)
+
+    def load(self, numbers: Sequence[float]) -> None:
+        self._level, self._pace, self._stamp = numbers
+
 
 class BucketTally:
     """A bucket of each: at most the limit at once, refilled evenly over a minute."""
@@ -221,6 +260,17 @@ class BucketTally:
         """Fill both buckets."""
         rpm, tpm = self._limits
         self._requests, self._tokens = _Drain(rpm), _Drain(tpm)
+
+    def saved(self) -> tuple[float, ...]:
+        """Return level, pace and instant of both buckets."""
+        return (*self._requests.saved(), *self._tokens.saved())
+
+    def load(self, numbers: Sequence[float]) -> None:
+        """Be as saved."""
+        self.clear()
+        if numbers:
+            self._requests.load(numbers[:3])
+            self._tokens.load(numbers[3:])
 
 
 def _below(used: tuple[int, int], requests: int | None, tokens: int | None) -> bool:

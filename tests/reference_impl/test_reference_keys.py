@@ -150,9 +150,9 @@ def test_reservations_take_bounded_memory():
     use = ModelUse(Limits(rpm=1), WINDOWS)
     for number in range(10_000):
         use.reserve(NOON + number / 50)
-    assert len(use._reserved) <= 201
+    assert len(use.reservations) <= 201
     assert use.reserved(NOON + 200) <= 50 * 61
-    assert len(use._reserved) <= 61
+    assert len(use.reservations) <= 61
 
 
 @pytest.mark.parametrize("limits", [Limits(rpm=0), Limits(tpm=0), Limits(rpd=0)], ids=["rpm", "tpm", "rpd"])

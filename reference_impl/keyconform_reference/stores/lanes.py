@@ -32,11 +32,11 @@ class Lane:
     """
 
     __slots__ = (
-        "_holds_back",
         "_queues",
         "_rules",
         "_side",
         "counts",
+        "holds_back",
         "keep_until",
         "limits",
         "model",
@@ -52,8 +52,8 @@ class Lane:
         self.limits = Limits() if options.counted_on == "none" else model.limits
         self.counts = options.counted_on == "acquire"
         # What an acquire has counted already must not be held back a second time.
-        self._holds_back = options.counted_on == "record" and self.limits.counts_requests
-        self.reserves = self._holds_back or options.selection in ("least-used", "most-left")
+        self.holds_back = options.counted_on == "record" and self.limits.counts_requests
+        self.reserves = self.holds_back or options.selection in ("least-used", "most-left")
         self.keep_until = FREE
         self.uses: dict[KeyState, ModelUse] = {}
         self._queues: dict[str, Queue] = {}
@@ -70,7 +70,7 @@ class Lane:
         when = state.free_at(now)
         use = self.uses.get(state)
         if use is not None:
-            when = max(when, use.free_at(now, self.limits, with_reserved=self._holds_back))
+            when = max(when, use.free_at(now, self.limits, with_reserved=self.holds_back))
         elif self._is_closed:
             when = math.inf
         return when
@@ -161,9 +161,10 @@ class Lane:
     def _choice(self, kind: str) -> Choice:
         if kind == "random":
             return Lottery()
-        return Rotation() if kind == "round-robin" else Ranking(self._load)
+        return Rotation() if kind == "round-robin" else Ranking(self.load)
 
-    def _load(self, state: KeyState, now: float) -> tuple[bool, float]:
+    def load(self, state: KeyState, now: float) -> tuple[bool, float]:
+        """Return whether a key has unreported requests, and what ``selection`` ranks it by."""
         use = self.uses.get(state)
         if use is None:
             return (False, 0.0)
