@@ -76,7 +76,7 @@ def _parser() -> Parser:
     )
     selftest.set_defaults(run=_selftest)
     schema = commands.add_parser("schema", help="show a JSON Schema")
-    schema.add_argument("name", choices=["report", "scenario"], help="of what")
+    schema.add_argument("name", choices=["report", "scenario", "wire"], help="of what")
     schema.set_defaults(run=_schema)
     return parser
 
@@ -243,9 +243,11 @@ def _selftest(_asked: argparse.Namespace) -> int:
 
 
 def _schema(asked: argparse.Namespace) -> int:
+    from pytest_keyconform.adapters import wire_schema
     from pytest_keyconform.spec import report_schema, scenario
 
-    written = {"report": report_schema.json_schema, "scenario": scenario.json_schema}[asked.name]
+    schemas = {"report": report_schema, "scenario": scenario, "wire": wire_schema}
+    written = schemas[asked.name].json_schema
     print(json.dumps(written(), indent=2, sort_keys=True))
     return CONFORMS
 

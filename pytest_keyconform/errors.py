@@ -12,6 +12,7 @@
     │   ├── ScenarioError       a scenario file that cannot be read or run
     │   ├── TokenError          a replay token that cannot be read or used
     │   └── ReportError         a report that cannot be written
+    ├── WireError               a backend in another process said nothing, or what is no answer
     └── Unsupported             raised by an adapter: this operation, or this form of it, is not claimed
 """
 
@@ -56,6 +57,10 @@ class TokenError(UsageError):
 
 class ReportError(UsageError):
     """A report cannot be written to the path that was given."""
+
+
+class WireError(KeyconformError):
+    """A backend in another process said nothing, or what is no answer of the protocol: it cannot be judged."""
 
 
 class Unsupported(KeyconformError):

@@ -223,11 +223,13 @@ class Form:
 class Claims:
     """What a backend claims: the forms of each operation it has, the first one being the one that is used.
 
-    ``given`` are the fields of a pool that its factory can be given; None stands for all of them.
+    ``given`` are the fields of a pool that its factory can be given; None stands for all of them. ``hidden`` is what
+    cannot be seen of a backend in another process: the ``inside`` of it, its ``log``.
     """
 
     operations: Mapping[str, tuple[Form, ...]]
     given: frozenset[str] | None = None
+    hidden: frozenset[str] = frozenset()
 
     def forms(self, name: str, pool: str = "regular") -> tuple[Form, ...]:
         """Answer the forms of an operation that reach this pool."""

@@ -19,6 +19,7 @@ from pytest_keyconform.adapters.audited import (
 from pytest_keyconform.adapters.base import OPERATIONS, Adapter, Lease
 from pytest_keyconform.adapters.forms import BOTH, LEFT_OUT, REGULAR, Arguments, Bound, Fitted, Slot, bind
 from pytest_keyconform.adapters.raised import packages_of
+from pytest_keyconform.adapters.wire import Wire
 from pytest_keyconform.errors import TargetError, Unsupported
 from pytest_keyconform.operation import Claims, Form
 
@@ -66,6 +67,7 @@ class Connection:
         self.claims = Claims(
             operations={name: tuple(one.form for one in forms) for name, forms in bound.items()},
             given=None if given is None else frozenset(given),
+            hidden=manager.hidden if isinstance(manager, Wire) else frozenset(),
         )
         self._bound = dict(bound)
         self._regular = set(pool.api_keys)

@@ -10,11 +10,8 @@ import sys
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import ValidationError
 
 from pytest_keyconform.adapters.audited import is_audited
 from pytest_keyconform.adapters.base import Adapter, nearest
@@ -22,24 +19,19 @@ from pytest_keyconform.adapters.connection import Connection, connect
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.passing import Factory, Handing, handing
 from pytest_keyconform.adapters.raised import Agreement, is_harness, message_of, packages_of, place_of, raised
+from pytest_keyconform.adapters.registered import a, policies_of, registered
+from pytest_keyconform.adapters.wire import WireFactory
 from pytest_keyconform.errors import KeyconformError, TargetError
-from pytest_keyconform.spec.policies import Policies
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_keyconform.adapters.registered import Entry
+    from pytest_keyconform.adapters.wire import Dialogue
+    from pytest_keyconform.spec.policies import Policies
     from pytest_keyconform.spec.pool import Pool
 
-ENTRY_POINTS: Final = "keyconform.targets"
-REGISTERED: Final[Mapping[str, str]] = {
-    "reference": "keyconform_reference:make_manager",
-    "reference-lease": "keyconform_reference:make_lease_manager",
-    "reference-sqlite": "keyconform_reference:make_sqlite_manager",
-    "reference-postgres": "keyconform_reference.servers.postgres:make_manager",
-    "reference-redis": "keyconform_reference.servers.redis:make_manager",
-}
 _MODULE: Final = re.compile(r"[\w-]+(\.[\w-]+)*")
-_ELSEWHERE: Final = ("http:", "https:", "stdio:")
 
 
 class OpeningFailed(KeyconformError):
@@ -81,7 +73,8 @@ class Target:
     """A factory and what it declares. Every call of `opened` makes a fresh manager.
 
     ``name`` is what the user calls it, ``text`` what was named. ``fields`` are the fields of a `Pool` that
-    the factory takes by name; None: it takes the pool itself.
+    the factory takes by name; None: it takes the pool itself. ``dialogue`` is the conversation with a backend
+    in another process.
     """
 
     name: str
@@ -90,11 +83,12 @@ class Target:
     policies: Policies
     fields: tuple[str, ...] | None
     handing: Handing = field(repr=False)
+    dialogue: Dialogue | None = field(default=None, repr=False)
 
     @property
     def module(self) -> ModuleType | None:
         """The module that the factory was found in, where the provider is looked for."""
-        return sys.modules.get(self.text.partition(":")[0])
+        return None if self.dialogue else sys.modules.get(self.text.partition(":")[0])
 
     def modules(self) -> list[ModuleType]:
         """Answer the loaded modules of the package that the factory comes from."""
@@ -159,12 +153,17 @@ def resolve(
 ) -> Target:
     """Find and import the factory that was named: ``module:factory``, or the name of a registered target.
 
+    A ``stdio:`` or ``http:`` target is started and greeted.
+
     Modules are looked up in ``roots`` first, which stay at the front of ``sys.path``: a backend may import
     late. ``targets`` is the user's own table of names, ``name`` what to call it, ``policies`` what is
     declared for it beside (and before) what the factory carries. Raises `TargetError`, in one message, for
     what cannot be used.
     """
-    address, declared = _registered(text, dict(targets or {}))
+    entry = registered(text, dict(targets or {}))
+    if entry.elsewhere:
+        return _elsewhere(entry, name or text, roots, policies or {})
+    address = entry.address
     module_name, colon, path = address.partition(":")
     if not (colon and path and _MODULE.fullmatch(module_name)):
         raise TargetError(f"{text!r}: expected module:factory with a module's dotted name, found {address!r}")
@@ -172,49 +171,33 @@ def resolve(
     module = _imported(module_name, address, roots)
     factory = _attribute(module, path, address)
     if not callable(factory):
-        raise TargetError(f"{address}: expected a factory, found {_a(factory)}, which cannot be called")
+        raise TargetError(f"{address}: expected a factory, found {a(factory)}, which cannot be called")
     hands = handing(factory, address)
     return Target(
         name=name or text,
         text=address,
         factory=factory,
-        policies=_policies(factory, {**declared, **(policies or {})}, address),
+        policies=policies_of(factory, {**entry.policies, **(policies or {})}, address),
         fields=hands.fields,
         handing=hands,
     )
 
 
-def _registered(text: str, targets: dict[str, object]) -> tuple[str, dict[str, Any]]:
-    """Answer the ``module:factory`` that a name stands for, and the policies declared for it."""
-    declared: dict[str, Any] = {}
-    registered: dict[str, object] = dict(REGISTERED)
-    registered |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    known = {*registered, *targets}
-    address: object = text
-    # Each name leads on once: the user's ``reference`` may stand for the registered one with other policies.
-    for table in (targets, registered):
-        while isinstance(address, str) and address in table:
-            entry = table.pop(address)
-            address = entry.get("target") if isinstance(entry, Mapping) else entry
-            declared = {**_declared(entry, text), **declared}
-    if not isinstance(address, str):
-        raise TargetError(f"{text}: expected a target such as 'package.module:factory', found {address!r}")
-    if address.startswith(_ELSEWHERE):
-        kind = address.partition(":")[0]
-        message = f"{address!r}: {kind} targets are not available in this version; name module:factory"
-        raise TargetError(message)
-    if ":" not in address:
-        names = ", ".join(sorted(known))
-        hint = nearest(address, known)
-        raise TargetError(f"{address!r}: expected module:factory or a registered target ({names}){hint}")
-    return address, declared
+def _elsewhere(entry: Entry, name: str, roots: Sequence[Path], policies: Mapping[str, Any]) -> Target:
+    """Greet a backend in another process."""
+    from pytest_keyconform.adapters.reaching import reach
 
-
-def _declared(entry: object, text: str) -> dict[str, Any]:
-    declared = entry.get("policies") if isinstance(entry, Mapping) else None
-    if not isinstance(declared, Mapping | None):
-        raise TargetError(f"{text}: policies: expected a table of policies, found {declared!r}")
-    return dict(declared or {})
+    dialogue = reach(entry, roots)
+    factory = WireFactory(dialogue)
+    return Target(
+        name=name,
+        text=entry.address,
+        factory=factory,
+        policies=policies_of(factory, {**entry.policies, **policies}, entry.address),
+        fields=None,
+        handing=handing(factory, entry.address),
+        dialogue=dialogue,
+    )
 
 
 def _look_first_in(roots: Sequence[Path]) -> None:
@@ -246,40 +229,10 @@ def _attribute(module: ModuleType, path: str, address: str) -> object:
             found = getattr(found, part)
         except AttributeError:
             names = [one for one in dir(found) if not one.startswith("_")]
-            where = f"module {module.__name__}" if found is module else _a(found)
+            where = f"module {module.__name__}" if found is module else a(found)
             message = f"{address}: {where} has no attribute {part!r}{nearest(part, names)}"
             raise TargetError(message) from None
     return found
-
-
-def _policies(factory: object, declared: Mapping[str, Any], address: str) -> Policies:
-    carried = getattr(factory, "policies", None) or {}
-    if isinstance(carried, Policies):
-        carried = carried.model_dump(exclude_unset=True)
-    if not isinstance(carried, Mapping):
-        raise TargetError(f"{address}: policies: expected a Policies or a dict of its fields, found {_a(carried)}")
-    try:
-        return Policies.of({**carried, **declared})
-    except ValidationError as error:
-        raise TargetError(f"{address}: {_complaint(error)}") from None
-
-
-def _complaint(error: ValidationError) -> str:
-    """Say of each field what was expected and what was found."""
-    said: dict[str, list[str]] = {}
-    for problem in error.errors():
-        name = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            said[name] = [f"there is no such policy{nearest(name, Policies.model_fields)}"]
-        else:
-            message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            said.setdefault(name, [f"found {problem['input']!r}, expected"])
-            said[name].append(message.removeprefix("expected ") if len(said[name]) == 1 else f"or {message}")
-    return "; ".join(f"policies.{name}: {' '.join(words)}" for name, words in said.items())
-
-
-def _a(value: object) -> str:
-    return value.__name__ if isinstance(value, type) else f"{type(value).__name__} {value!r:.60}"
 
 
 def _passes(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_keyconform.catalogue.outside import undoable, unseen
 from pytest_keyconform.model.outcome import outcome_of
 from pytest_keyconform.operation import Claims, Form, Invocation
 
@@ -34,6 +35,9 @@ class Misfit:
 
 def inapplicable(rule: type[Invariant], policies: Policies, claims: Claims) -> Misfit | None:
     """Tell whether a declared policy or a missing operation makes a whole invariant meaningless."""
+    why = unseen(rule, claims)
+    if why:
+        return Misfit("", why)
     for name, meaningful in rule.applies.items():
         declared = getattr(policies, name)
         if declared not in meaningful and not isinstance(
@@ -69,6 +73,9 @@ def _unfounded(rule: type[Invariant], policies: Policies, claims: Claims) -> Mis
 
 def fit(workload: Workload, claims: Claims) -> Workload | Misfit:
     """Answer the workload as this backend can run it, or what it lacks."""
+    why = undoable(workload, claims)
+    if why:
+        return Misfit("", why)
     for need in sorted(workload.given.needs):
         if claims.given is not None and need not in claims.given:
             return Misfit("", f"the factory cannot be given {need}")

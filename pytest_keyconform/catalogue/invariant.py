@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Step, Workload
 
 ASKING = ("acquire", "random_key", "next_key", "fail", "call", "open", "instance")
-IN_PROCESS = ("sequential", "tasks", "threads", "delayed-tasks")
+IN_PROCESS = ("sequential", "tasks", "threads", "delayed-tasks", "wire")
 
 
 @dataclass(frozen=True, slots=True)

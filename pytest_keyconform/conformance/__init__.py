@@ -22,7 +22,7 @@ from pytest_keyconform.engine.measuring import Gauge
 from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
-from pytest_keyconform.errors import TokenError
+from pytest_keyconform.errors import TokenError, WireError
 from pytest_keyconform.machines import programs
 from pytest_keyconform.report import (
     SCENARIO,
@@ -181,6 +181,8 @@ class Conformance:
                     dog = Watchdog(limit)
                     with self._world(kind), dog:
                         return judge()
+        except WireError as error:
+            return Inconclusive(why=str(error), cut_short=True)
         except (Exception, TimedOut):
             if not dog.fired:
                 raise

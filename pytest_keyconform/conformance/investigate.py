@@ -61,6 +61,9 @@ BUDGETS = {
 }
 
 
+STILL = "its clock cannot be moved: its hello does not say that it can be told the time"
+
+
 @dataclass(slots=True)
 class Investigation:
     """What is known so far of one invariant. ``overlapped`` as in `Exploration`, over all workloads."""
@@ -139,11 +142,19 @@ class Examiner:
             if isinstance(fitted, Misfit):
                 state.misfits.append(fitted)
                 continue
+            if self._stands_still(fitted):
+                state.unjudged.append(Unjudged(STILL, mild=not rule.timed))
+                continue
             runners = self.backend.fitting(fitted, rule.engines, overlap=rule.overlap)
             if not runners:
                 state.unjudged.append(Unjudged(f"no engine can run its workload {fitted.name} on this backend"))
             planned += [(fitted, runner) for runner in runners]
         return planned
+
+    def _stands_still(self, workload: Workload) -> bool:
+        """Tell whether a workload lets time pass, and the backend would not notice."""
+        jumps = ("advance", "set_clock")
+        return not self.backend.clocked and any(step.name in jumps for _, _, step in workload.steps())
 
     def _explore(
         self, rule: Invariant, workload: Workload, runner: Runner, state: Investigation, budget: int

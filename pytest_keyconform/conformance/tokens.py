@@ -29,6 +29,7 @@ ENGINES = {
     "d": "delayed-tasks",
     "i": "simulated-processes",
     "p": "processes",
+    "w": "wire",
 }
 BYTECODE = ("threads",)  # engines whose choice points are places of bytecode
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -16,7 +16,7 @@ from pytest_keyconform.engine.abandoning import Abandoning
 from pytest_keyconform.engine.delayed.loop import DelayedLoop
 from pytest_keyconform.engine.delayed.runner import DelayedRunner
 from pytest_keyconform.engine.driving import drive
-from pytest_keyconform.engine.loop import ControlledLoop, NeedsRealLoop, Stuck
+from pytest_keyconform.engine.loop import ControlledLoop, NeedsRealLoop, Stalled, Stuck
 from pytest_keyconform.engine.processes.runner import ProcessRunner, paused
 from pytest_keyconform.engine.simulated.runner import SimulatedRunner
 from pytest_keyconform.engine.sourcing.runners import SourcedAtOnce, SourcedOnLoop
@@ -25,7 +25,8 @@ from pytest_keyconform.engine.tasks import TaskRunner
 from pytest_keyconform.engine.threads.runner import ThreadRunner
 from pytest_keyconform.engine.threads.world import ThreadWorld
 from pytest_keyconform.engine.watchdog import TimedOut, Watchdog
-from pytest_keyconform.errors import TargetError
+from pytest_keyconform.engine.wire import WireRunner
+from pytest_keyconform.errors import TargetError, WireError
 from pytest_keyconform.workload import Given
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Workload
 
 
-TOGETHER = ("tasks", "sequential", "threads", "delayed-tasks")
-OVERLAPPING = ("tasks", "threads", "sequential", "delayed-tasks")
+TOGETHER = ("tasks", "sequential", "threads", "delayed-tasks", "wire")
+OVERLAPPING = ("tasks", "threads", "sequential", "delayed-tasks", "wire")
 APART = ("simulated-processes", "processes")
 
 LONGEST_PAUSE = 20.0  # seconds of pauses of one client that real processes are let take
@@ -53,13 +54,14 @@ class Backend:
     """What a target claims, and the engines that can execute workloads on it, by name.
 
     ``world`` is what they are quicker in: entered once, it serves many executions. ``leased`` tells that reports need
-    the lease that an acquire answered.
+    the lease that an acquire answered. ``clocked``: its clock can be moved.
     """
 
     claims: Claims
     runners: Mapping[str, Runner]
     world: AbstractContextManager[object]
     leased: bool = False
+    clocked: bool = True
 
     def fitting(self, workload: Workload, engines: Iterable[str], *, overlap: bool) -> tuple[Runner, ...]:
         """Answer the engines to run a workload on, of those that are allowed; none where none can run it.
@@ -92,6 +94,7 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
     raised.
     """
     failures: list[str] = []
+    real = real or target.dialogue is not None
     try:
         for run in (_on_real_loop(clock),) if real else (_on_loop(clock), drive):
             clock.reset()
@@ -100,6 +103,9 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
             if claims is not None:
                 leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
                 return _backend(target, clock, claims, seed=seed, leased=leased, real=real)
+    except WireError as error:
+        message = f"{target.text} cannot be opened on an ordinary pool: {error}"
+        raise TargetError(message) from None
     except NeedsRealLoop:
         return survey(target, clock, seed=seed, seconds=seconds, real=True)
     message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
@@ -117,7 +123,7 @@ def _claims(target: Target, run: Run, seconds: float, failures: list[str]) -> Cl
     except OpeningFailed as failure:
         failures.append(str(failure))
         return None
-    except Stuck:
+    except (Stuck, Stalled):
         failures.append("opening it never ends")
         return None
     return claims
@@ -125,6 +131,9 @@ def _claims(target: Target, run: Run, seconds: float, failures: list[str]) -> Cl
 
 def _backend(target: Target, clock: VirtualClock, claims: Claims, *, seed: int, leased: bool, real: bool) -> Backend:
     lasting = target.policies.durability != "none"
+    if target.dialogue is not None:
+        wire = WireRunner(target, target.dialogue, clock, seed=seed, leased=leased)
+        return Backend(claims, {wire.name: wire}, contextlib.nullcontext(), clocked=target.dialogue.clocked)
     if real:
         outside: list[Runner] = [DelayedRunner(target, clock, seed=seed, leased=leased)]
         outside += [ProcessRunner(target, seed=seed)] if lasting and hasattr(os, "fork") else []

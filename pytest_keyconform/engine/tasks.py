@@ -142,17 +142,22 @@ class TaskRunner:
                 await asyncio.sleep(0)  # between two calls a client does something else, so others may come first
             if step.name == "advance":
                 program.note(client, "advance", str(step))
-                seconds = float(str(step.invocation.get("seconds")))
-                loop.horizon += seconds
-                loop.max_steps += STEPS_OF_A_SECOND * int(seconds)
-                await asyncio.sleep(seconds)
-                self._clock.readings -= 1  # that timer was the harness' own
+                await self._pass_time(program, loop, float(str(step.invocation.get("seconds"))))
             elif step.name == "set_clock":
-                program.set_clock(step, client=client)
+                await self._set_clock(program, step, client=client)
             elif step.invocation.get("cancel") is not None:
                 await self._cancelled(program, step, client=client, phase=phase)
             else:
                 await program.perform(step, client=client, phase=phase)
+
+    async def _pass_time(self, _program: Program, loop: ControlledLoop | DelayedLoop, seconds: float) -> None:
+        loop.horizon += seconds
+        loop.max_steps += STEPS_OF_A_SECOND * int(seconds)
+        await asyncio.sleep(seconds)
+        self._clock.readings -= 1  # that timer was the harness' own
+
+    async def _set_clock(self, program: Program, step: Step, *, client: int) -> None:
+        program.set_clock(step, client=client)
 
     async def _cancelled(self, program: Program, step: Step, *, client: int, phase: Phase) -> None:
         """Call an operation and cancel it after some suspensions, unless it answered before."""

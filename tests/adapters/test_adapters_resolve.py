@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from pytest_keyconform.adapters import resolve as resolving
+from pytest_keyconform.adapters import registered as registering
 from pytest_keyconform.adapters.resolve import resolve
 from pytest_keyconform.errors import TargetError
 from pytest_keyconform.spec.policies import Policies
@@ -88,7 +88,7 @@ def test_the_users_own_names_come_first(app, tmp_path):
 def test_a_name_may_stand_for_the_registered_target_of_that_name(monkeypatch, tmp_path, app):
     """The user's `reference` with other policies leads to the registered one."""
     (tmp_path / "other.py").write_text("def make(pool): return pool", encoding="utf-8")
-    monkeypatch.setattr(resolving, "REGISTERED", {"reference": "other:make"})
+    monkeypatch.setattr(registering, "REGISTERED", {"reference": "other:make"})
     table = {"reference": {"target": "reference", "policies": {"tenure": "lease"}}}
     assert resolve("reference", roots=[tmp_path], targets=table).policies.tenure == "lease"
 
@@ -97,7 +97,7 @@ def test_a_target_may_be_registered_by_an_entry_point(app, monkeypatch, tmp_path
     """A name of the entry-point group is a target."""
     (tmp_path / "theirs.py").write_text("def make(pool): return pool", encoding="utf-8")
     point = EntryPoint("theirs", "theirs:make", "keyconform.targets")
-    monkeypatch.setattr(resolving, "entry_points", lambda group: [point] if group == point.group else [])
+    monkeypatch.setattr(registering, "entry_points", lambda group: [point] if group == point.group else [])
     assert resolve("theirs", roots=[tmp_path]).text == "theirs:make"
 
 
@@ -108,8 +108,13 @@ def test_a_target_may_be_registered_by_an_entry_point(app, monkeypatch, tmp_path
             "referense",
             r"'referense': expected module:factory or a registered target \(reference\), did you mean 'reference'\?",
         ),
-        ("http://localhost:1", r"http targets are not available in this version"),
-        ("stdio:node app.js", r"stdio targets are not available in this version"),
+        ("http://localhost:1", r"nobody takes connections at localhost:1"),
+        ("http://203.0.113.1:80", r"203\.0\.113\.1 is another machine; say network = true"),
+        ("http://localhost:x", r"expected a target such as http://127\.0\.0\.1:8000"),
+        ("https://localhost:1", r"https is not spoken; name http://host:port"),
+        ("stdio:", r"expected a command line after the colon"),
+        ("stdio:'", r"expected a command line, but No closing quotation"),
+        ("stdio:no-such-program", r"'no-such-program' cannot be started: No such file or directory"),
         ("app/keys.py:make", r"expected module:factory with a module's dotted name, found 'app/keys.py:make'"),
         ("keys:", r"expected module:factory"),
         (":make", r"expected module:factory"),

@@ -67,9 +67,14 @@ class Pair:
         assert found == expected, (name, arguments)
 
     async def step(self):
-        names = ("take",) * 8 + ("report",) * 8 + ("wait",) * 3 + (
-            *("take_any", "next_key", "give_back", "give_back", "release", "release", "release"),
-            *("restore", "restore_all", "lift_mark", "clear_usage", "replace", "open", "sweep", "set_back"),
+        names = (
+            ("take",) * 8
+            + ("report",) * 8
+            + ("wait",) * 3
+            + (
+                *("take_any", "next_key", "give_back", "give_back", "release", "release", "release"),
+                *("restore", "restore_all", "lift_mark", "clear_usage", "replace", "open", "sweep", "set_back"),
+            )
         )
         await getattr(self, f"on_{self.chance.choice(names)}")()
 

@@ -66,7 +66,7 @@ class PrivateServer:
         self._socket = self.folder / "redis.sock"
         self.url = f"unix://{self._socket}"
         self._watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "sh", program, *_settings(self.folder, self._socket)],  # noqa: S603 - our own
+            ["/bin/sh", "-c", _WATCH, "sh", program, *_settings(self.folder, self._socket)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -169,7 +169,7 @@ def _new_folder() -> pathlib.Path:
     folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir=quick if os.access(quick, os.W_OK) else None)
     if len(folder) > _LONGEST_PATH - len("/redis.sock"):
         os.rmdir(folder)
-        folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir="/tmp")  # noqa: S108 - likewise
+        folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir="/tmp")
     return pathlib.Path(folder)
 
 
