@@ -17,7 +17,7 @@ ENTRY_POINTS: Final = "keyconform.targets"
 _SERVICE: Final = "keyconform_reference.service"
 REGISTERED: Final[Mapping[str, object]] = {
     "reference": "keyconform_reference:make_manager",
-    "reference-lease": "keyconform_reference:make_lease_manager",
+    "reference-lease": "pytest_keyconform.adapters.reference:ReferenceAdapter",
     "reference-sqlite": "keyconform_reference:make_sqlite_manager",
     "reference-postgres": "keyconform_reference.servers.postgres:make_manager",
     "reference-redis": "keyconform_reference.servers.redis:make_manager",

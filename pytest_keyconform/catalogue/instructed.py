@@ -111,6 +111,7 @@ class OneNameOneModel(Invariant):
     CONFORMING = (
         'given regular=key-1 m1.rpm=1\nrecord(lease=key-1, model=M1) -> True\nacquire() -> ""',
         'record(lease=key-1, model=M1) -> True\nusage(key=key-1, model=m1) -> {"rpm": 1}',
+        "given regular=key-1 m1.rpm=1\nl = acquire() -> key-1\nrecord(lease=l, model=M1) -> True",
     )
     VIOLATING = (
         "given regular=key-1 m1.rpm=1\nrecord(lease=key-1, model=M1) -> True\nacquire() -> key-1",
@@ -131,8 +132,11 @@ class OneNameOneModel(Invariant):
 
     def violations(self, history: History) -> Iterator[Violation]:
         """Tell a spelling that was counted apart from its model."""
-        apart = [op for op in history.named("record") if op.value is True and op.get("model") != "m1"]
-        for operation in history.operations if apart else ():
+        told = [op for op in history.named("record") if op.value is True and op.get("model") != "m1"]
+        for operation in history.operations:
+            apart = [op for op in told if op.returned is not None and op.returned < operation.called]
+            if not apart:
+                continue
             if operation.name == "acquire" and operation.value and self.policies.exhaustion != "fallback":
                 limits = history.given.limits_of("m1")
                 if limits is not None and limits.rpm is not None and len(apart) >= limits.rpm:

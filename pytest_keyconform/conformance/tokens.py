@@ -1,8 +1,8 @@
 """Replay tokens: one line that leads back to one counterexample.
 
 ``ACQ01:t1:two/-/r1-1`` is the workload ``two`` of ACQ01 on the engine ``t`` (tasks; the others are in `ENGINES`), token
-version 1, with no step left out, under the schedule ``r1-1``. ``ACQ01:t1:two/0.3/r1-1/s7`` leaves out the steps 0
-and 3, under seed 7. A generated program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``. Where choice points
+version 1, with no step left out, under the schedule ``r1-1``. ``ACQ01:t1:two/0.3~9/r1-1/s7`` leaves out the steps 0
+and 3 to 9, under seed 7. A generated program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``. Where choice points
 are places of bytecode the token names its Python: ``ACQ01:h1@3.12:two/-/r4-1``.
 """
 
@@ -15,11 +15,15 @@ import re
 import sys
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pytest_keyconform.errors import TokenError
 from pytest_keyconform.operation import Invocation, Ref
 from pytest_keyconform.schedule import Schedule
 from pytest_keyconform.workload import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERSION = 1
 ENGINES = {
@@ -34,7 +38,7 @@ ENGINES = {
 BYTECODE = ("threads",)  # engines whose choice points are places of bytecode
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 SHAPE = re.compile(
-    r"(?P<id>[A-Z]+\d+|scenario\[[^:\]]+\]):(?P<engine>[a-z])(?P<version>\d+)(?:@(?P<python>[\d.]+))?:(?P<program>[^/]+)/(?P<dropped>[\d.]+|-)/(?P<schedule>[^/]+)(?:/s(?P<seed>\d+))?"
+    r"(?P<id>[A-Z]+\d+|scenario\[[^:\]]+\]):(?P<engine>[a-z])(?P<version>\d+)(?:@(?P<python>[\d.]+))?:(?P<program>[^/]+)/(?P<dropped>[\d.~]+|-)/(?P<schedule>[^/]+)(?:/s(?P<seed>\d+))?"
 )
 
 
@@ -53,7 +57,7 @@ class Token:
         """Write the token."""
         letter = next(letter for letter, name in ENGINES.items() if name == self.engine)
         program = self.program if isinstance(self.program, str) else f"~{_packed(self.program)}"
-        dropped = ".".join(map(str, sorted(self.dropped))) or "-"
+        dropped = ".".join(_runs(self.dropped)) or "-"
         seed = f"/s{self.seed}" if self.seed else ""
         python = f"@{PYTHON}" if self.engine in BYTECODE else ""
         return f"{self.id}:{letter}{VERSION}{python}:{program}/{dropped}/{self.schedule}{seed}"
@@ -84,13 +88,28 @@ def read(text: str) -> Token:
             id=match["id"],
             engine=ENGINES[match["engine"]],
             program=_unpacked(match["program"][1:]) if match["program"].startswith("~") else match["program"],
-            dropped=frozenset(int(number) for number in match["dropped"].split(".") if number != "-"),
+            dropped=frozenset(_dropped(match["dropped"])),
             schedule=Schedule.parse(match["schedule"]),
             seed=int(match["seed"] or 0),
         )
     except (ValueError, TypeError, binascii.Error, zlib.error) as error:
         message = f"the replay token {text!r} cannot be read ({error}); copy the whole token from the report"
         raise TokenError(message) from error
+
+
+def _runs(numbers: frozenset[int]) -> Iterator[str]:
+    """Yield the numbers as texts, those that follow each other as one: ``3~9``."""
+    left = sorted(numbers)
+    while left:
+        last = next(at for at in range(len(left)) if at + 1 == len(left) or left[at + 1] != left[at] + 1)
+        yield f"{left[0]}~{left[last]}" if last > 1 else str(left[0])
+        left = left[last + 1 if last > 1 else 1 :]
+
+
+def _dropped(text: str) -> Iterator[int]:
+    for part in () if text == "-" else text.split("."):
+        first, _, last = part.partition("~")
+        yield from range(int(first), int(last or first) + 1)
 
 
 def _packed(program: tuple[Step, ...]) -> str:

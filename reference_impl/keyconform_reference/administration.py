@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import views
-from .keys import Pool
+from .errors import UnknownKeyError
+from .keys import Pool, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .desk import Desk
 
 
@@ -79,6 +82,21 @@ class Administration:
         """Restore a vertex key for every model; False if it is not in the vertex pool (000-14)."""
         self._desk.require_open()
         return await self._everywhere([await self._desk.store.restore(Pool.VERTEX, key)])
+
+    async def restore_keys(self, keys: Iterable[str]) -> dict[str, Exception | None]:
+        """Restore each of these keys; the answer holds every key, with the error of each that failed (004-5).
+
+        A key of no pool has an ``UnknownKeyError``; what goes wrong with one keeps none of the others back.
+        """
+        self._desk.require_open()
+        outcome: dict[str, Exception | None] = {}
+        for key in keys:
+            try:
+                known = await self.reset_key_failure_count(key)
+                outcome[key] = None if known else UnknownKeyError("regular or vertex", redact(key))
+            except Exception as error:  # noqa: BLE001 - told, and no reason to leave the others as they are
+                outcome[key] = error
+        return outcome
 
     async def reset_failure_counts(self) -> None:
         """Restore every regular key (000-14)."""

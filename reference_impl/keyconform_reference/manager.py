@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from .administration import Administration
+from .calling import called
 from .desk import Desk, roster_of
 from .keys import Pool
 from .options import Options
@@ -14,11 +15,13 @@ from .stores import MemoryStore
 from .streaming import relayed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from .limits import LimitsLike
     from .stores import Rules, Store
     from .streaming import Ask
+
+T = TypeVar("T")
 
 
 class KeyManager(Administration):
@@ -175,6 +178,19 @@ class KeyManager(Administration):
         async with contextlib.aclosing(relayed(self._desk, Pool.of(vertex=is_vertex_key), model_name, ask)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def call(
+        self, send: Callable[[str], Awaitable[T]], model_name: str | None = None, is_vertex_key: bool = False
+    ) -> T:
+        """Return what ``await send(key)`` answers, trying one key after the other (000-28, 004-2).
+
+        ``send`` raises ``UpstreamError`` where the provider refuses; that is charged to the key, and after
+        ``max_retries``, or with no other key to try, raised. Anything else it raises comes out at once and is
+        nobody's fault (004-3). Raises ``NoUsableKeyError`` without a key, ``TimeoutError`` after
+        ``Options.deadline`` seconds.
+        """
+        self._desk.require_open()
+        return await called(self._desk, Pool.of(vertex=is_vertex_key), model_name, send)
 
     # Reports ----------------------------------------------------------------------------------------------
 
