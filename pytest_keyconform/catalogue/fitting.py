@@ -19,9 +19,8 @@ SPECIAL = frozenset(
     {"form", "positional", "bad", "mutate", "cancel", "kill", "measured", "of", "pool", "spoil", "through"}
 )
 EXACT = frozenset({"tokens", "retry_after"})
-ALWAYS = frozenset(
-    {"open", "advance", "crash", "restart", "set_clock", "census", "memory", "statements", "rows", "spoil_lists"}
-)
+MEASURING = frozenset({"census", "memory", "statements", "rows", "files"})
+ALWAYS = frozenset({"open", "advance", "crash", "restart", "set_clock", "spoil_lists"}) | MEASURING
 
 
 @dataclass(frozen=True, slots=True)

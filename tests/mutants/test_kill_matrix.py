@@ -21,7 +21,7 @@ IDS = (
     *(f"CFG{number:02}" for number in (1, 2)),
     *(f"MIG{number:02}" for number in range(1, 5)),
     *(f"SEC{number:02}" for number in range(1, 5)),
-    *(f"COST{number:02}" for number in (1, 2)),
+    *(f"COST{number:02}" for number in range(1, 6)),
 )
 
 
@@ -35,7 +35,14 @@ OTHERWISE = (
 
 def bases_of(id):
     """The managers that bugs of an id are planted in: stored ones, or the one rich in awaits and the other."""
-    alone = {"FMT07": ("rich",), "TIME04": STORED, "TIME08": STORED, "DUR05": ("kept",), "DUR10": ("kept",)}
+    alone = {
+        "FMT07": ("rich",),
+        "TIME04": STORED,
+        "TIME08": STORED,
+        "DUR05": ("kept",),
+        "DUR10": ("kept",),
+        "COST04": STORED,
+    }
     stored = {f"DUR{number:02}": (*STORED, "file") for number in range(1, 5)}
     return (stored | alone).get(id, ("poor",) if id in OTHERWISE else ("rich", "poor"))
 

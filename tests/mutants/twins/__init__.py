@@ -20,6 +20,7 @@ from twins import (
     remote,
     shapes,
     stored,
+    thrifty,
     waiting,
     wrapped,
 )
@@ -80,6 +81,10 @@ TWINS = (
     KeptManager,
     stored.WritesBehind,
     stored.InOneTransaction,
+    thrifty.OneStatement,
+    thrifty.AsyncOneStatement,
+    thrifty.ForgetsModels,
+    thrifty.ForgetsAtMaintenance,
     optional.ChecksAndHides,
     optional.CarriesOver,
     calling.Calls,
