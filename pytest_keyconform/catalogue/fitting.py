@@ -21,8 +21,9 @@ SPECIAL = frozenset(
     | {"leave", "read", "upstream"}  # how a stream is answered and read
 )
 EXACT = frozenset({"tokens", "retry_after"})
-ALWAYS = frozenset({"open", "advance", "crash", "restart", "leave", "set_clock", "census", "memory", "spoil_lists"})
-ALWAYS |= {"fault", "mend", "statements", "rows", "source", "asked"}
+MEASURING = frozenset({"census", "memory", "statements", "rows", "files"})
+ALWAYS = frozenset({"open", "advance", "crash", "restart", "leave", "set_clock", "spoil_lists"}) | MEASURING
+ALWAYS |= {"fault", "mend", "source", "asked"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, broken
 from pytest_keyconform.catalogue.provoking import reported
-from pytest_keyconform.catalogue.steps import acquire, advance, fail, memory, record, release, rows, step, tick
+from pytest_keyconform.catalogue.steps import acquire, advance, fail, files, memory, record, release, rows, step, tick
 from pytest_keyconform.model.windows import FREE_AFTER
 from pytest_keyconform.operation import Ref
 from pytest_keyconform.workload import DEFAULT_MODEL, Given, Workload
@@ -28,6 +28,7 @@ STRANGERS = (1, 10, 1110, 2210)  # the numbers of keys that nobody knows, betwee
 LIGHT = 12.0  # bytes for each further call, below which memory is taken to be flat
 NAMED = "ever-"  # how the names of new models begin
 NEW = (10, 360, 710, 1060, 1410)  # the numbers of new models between which it is measured: more than a cache holds
+STORED = (10, 60, 110, 160)  # likewise for what is in a storage, where no cache is
 KNOWN = 300  # calls on known models, to compare with
 ENTRY = 24.0  # bytes for each further model, below which its entry is taken to be dropped
 DAYS = 2 * 86_400.0
@@ -203,12 +204,16 @@ class NewModelsAreDropped(Growing):
         if self.claims.operations.get("state"):
             setup = (*self._new(0, LISTED), *self.calls(MORE, "y"), *LATER, step("state"))
             yield Workload(name="state", given=Given(), setup=setup, whole=True)
-        for name, measuring in (("rows", rows()), ("memory", memory())):
-            if name == "memory" or self.policies.durability != "none":
-                first, *more = (self._new(*numbers) for numbers in pairwise((0, *NEW)))
-                batches = (first, self._batch([DEFAULT_MODEL] * KNOWN), *more)
-                setup = (measuring, *(one for batch in batches for one in (*batch, measuring)))
-                yield Workload(name=name, given=Given(), setup=setup, whole=True)
+        if self.policies.durability != "none":
+            for name, measuring in (("rows", rows()), ("files", files())):
+                yield self._measured(name, measuring, STORED)
+        yield self._measured("memory", memory(), NEW)
+
+    def _measured(self, name: str, measuring: Step, numbers: Sequence[int]) -> Workload:
+        first, *more = (self._new(*pair) for pair in pairwise((0, *numbers)))
+        batches = (first, self._batch([DEFAULT_MODEL] * KNOWN), *more)
+        setup = (measuring, *(one for batch in batches for one in (*batch, measuring)))
+        return Workload(name=name, given=Given(), setup=setup, whole=True)
 
     def _new(self, first: int, last: int) -> tuple[Step, ...]:
         return self._batch([f"{NAMED}{number}" for number in range(first, last)])
@@ -225,15 +230,17 @@ class NewModelsAreDropped(Growing):
 
     def violations(self, history: History) -> Iterator[Violation]:
         """Compare what new models leave behind with what as many calls on known ones do; look for them in the state."""
-        for name, slack, each in (("memory", SLACK, ENTRY), ("rows", 0, ROWS)):
+        for name, slack, each in (("memory", SLACK, ENTRY), ("rows", 0, ROWS), ("files", 0, ENTRY)):
             readings = [op for op in history.named(name) if isinstance(op.value, int)][name == "memory" :]
             spans = [(_between(history, *pair), pair) for pair in pairwise(readings)]
             grown = [(len(models), int(str(b.value)) - int(str(a.value))) for models, (a, b) in spans]
             known = max((growth / KNOWN for models, growth in grown if not models and growth > 0), default=0.0)
             new = [(models, growth) for models, growth in grown if models]
             if new and all(growth > slack + (known + each) * models for models, growth in new):
-                told = "bytes" if name == "memory" else "rows"
-                expected = f"about {readings[0].value} {told}: each model is new, and its windows have passed"
+                unit = "" if name == "rows" else " bytes"
+                expected = (
+                    f"about {readings[0].value}{unit}: each model is new, and the windows of the others have passed"
+                )
                 yield broken(readings[-1], expected, f"{name} grows with each new model")
         yield from self._listed(history)
 

@@ -28,7 +28,7 @@ SIZES: Final = (
     60,
     240,
 )  # of a pool: what costs n costs four times as much with each, what costs n * n sixteen times
-MODELS: Final = (5, 20, 80)  # likewise, for a pool of a few keys
+MODELS: Final = (10, 40, 160)  # likewise, for pools of one key, so that what models cost stands out
 FACTOR: Final = 6.5  # how much steeper the second step may be: n log n is below 5.3, linear is 4
 FREE: Final = 10  # lines for each further key that are allowed anyhow: a larger pool may take another way
 AGAIN: Final = 5  # times that a call is measured: the median of them counts, so that a rebuilding now and then is free
@@ -116,10 +116,16 @@ class WorkGrowsWithKeys(_Sized):
             yield Workload(name=name, given=ONCE, setup=setup, weighed=True, whole=True)
         if self.claims.operations.get("record"):
             each = (
-                step for models in MODELS for step in (resized(3, models=models), *self._used(models), *self._views())
+                step for models in MODELS for step in (resized(1, models=models), *self._used(models), *self._views())
             )
             limits = tuple((model, limit_of("rpm", 1000)) for model in (DEFAULT_MODEL, "m2"))
-            yield Workload(name="models", given=Given(limits=limits), setup=tuple(each), weighed=True, whole=True)
+            yield Workload(
+                name="models",
+                given=Given(vertex=("vertex-1",), limits=limits),
+                setup=tuple(each),
+                weighed=True,
+                whole=True,
+            )
 
     def _on(self, name: str, keys: int) -> tuple[Step, ...]:
         measured = self.taken(measured=True) if self.claims.operations.get("acquire") else ()

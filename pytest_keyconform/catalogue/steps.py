@@ -165,7 +165,12 @@ def statements() -> Step:
 
 def rows() -> Step:
     """Count the rows of all the SQLite databases in the backend's storage."""
-    return step("rows", optional=True)
+    return step("rows")
+
+
+def files() -> Step:
+    """Measure the bytes of all the files in the backend's storage that belong to no SQLite database."""
+    return step("files")
 
 
 def restart(*, down: float = 0.0) -> Step:

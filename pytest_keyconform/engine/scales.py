@@ -37,6 +37,7 @@ class Scales:
         self._memory = Memory()
         self._statements = Statements() if any(step.name == "statements" for _, _, step in workload.steps()) else None
         self.own: dict[str, Call] = {"memory": self._held, "statements": self._issued, "rows": self._rows}
+        self.own["files"] = self._files
 
     @contextlib.contextmanager
     def standing(self) -> Iterator[None]:
@@ -65,9 +66,22 @@ class Scales:
             raise Unsupported(message)
         return self._statements.issued
 
+    def _stored(self) -> list[Path]:
+        found = sorted(self.storage.rglob("*")) if self.storage is not None else []
+        return [path for path in found if path.is_file()]
+
+    def _files(self, *_: object) -> int:
+        databases = tuple(path.name for path in self._stored() if is_database(path))
+        others = [
+            path for path in self._stored() if not path.name.startswith(databases)
+        ]  # with their logs, -wal and such
+        if not others:
+            message = "the backend's storage holds no files but those of SQLite"
+            raise Unsupported(message)
+        return sum(path.stat().st_size for path in others)
+
     def _rows(self, *_: object) -> int:
-        files = sorted(self.storage.rglob("*")) if self.storage is not None else []
-        counts = [count for path in files if path.is_file() and (count := rows_of(path)) is not None]
+        counts = [count for path in self._stored() if (count := rows_of(path)) is not None]
         if not counts:
             message = "the backend's storage holds no SQLite database, whose rows could be counted"
             raise Unsupported(message)
@@ -95,15 +109,20 @@ class Statements:
         connection.set_trace_callback(self._heard)
         return connection
 
-    def _heard(self, statement: str) -> None:
-        self.issued += not statement.startswith("--")  # so SQLite tells of what a trigger does
+    def _heard(self, _statement: str) -> None:
+        self.issued += 1
+
+
+def is_database(path: Path) -> bool:
+    """Tell whether a file is an SQLite database."""
+    with path.open("rb") as file:
+        return file.read(len(BEGINS)) == BEGINS
 
 
 def rows_of(path: Path) -> int | None:
     """Answer how many rows the tables of a database have together; None for a file that is none, or cannot be read."""
-    with path.open("rb") as file:
-        if file.read(len(BEGINS)) != BEGINS:
-            return None
+    if not is_database(path):
+        return None
     try:
         connection = controlled.real_connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.0)
         with contextlib.closing(connection):

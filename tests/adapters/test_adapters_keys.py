@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from pytest_keyconform.adapters.keys import Keyring, canary
+from pytest_keyconform.adapters.keys import Keyring, WeighedKey, canary
 from pytest_keyconform.operation import Opaque
 from pytest_keyconform.spec.pool import Limits
 from pytest_keyconform.workload import Given
@@ -166,3 +166,24 @@ def test_a_ring_made_of_a_pool_names_its_keys_by_number(ring):
     pool = ring.pool_of(Given(regular=("b", "b", "a"), vertex=("c",), paid_key="d"))
     text = " ".join((*pool.api_keys, *pool.vertex_api_keys, pool.paid_key))
     assert Keyring.of(pool).redact(text) == "key-1 key-1 key-2 vertex-1 paid-1"
+
+
+def test_a_weighed_key_tells_of_looks_in_c():
+    """Searching a list, hashing and sorting look at keys; else such a key is as any other."""
+    ring = Keyring(weighed=True)
+    keys = ring.pool_of(Given(regular=tuple(f"key-{number}" for number in range(1, 11)))).api_keys
+    assert {type(key) for key in keys} == {WeighedKey}
+    assert keys == tuple(map(canary, (f"key-{number}" for number in range(1, 11))))
+    for looking, least in (
+        (lambda: "none" in list(keys), 10),
+        (lambda: list(keys).index(keys[9]), 9),
+        (lambda: set(keys), 10),
+        (lambda: sorted(keys), 9),
+        (lambda: max(keys), 9),
+        (lambda: keys[0] != keys[1], 1),
+    ):
+        before = WeighedKey.looks
+        looking()
+        assert WeighedKey.looks - before >= least
+    assert ring.conceal(keys[0], key=True) == "key-1"
+    assert ring.redact(f"at {keys[0]}") == "at key-1"

@@ -4,7 +4,9 @@ import sys
 import tracemalloc
 from types import ModuleType
 
+from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.engine.weighing import Memory, Weighing
+from pytest_keyconform.workload import Given
 
 SOURCE = """
 held = []
@@ -41,6 +43,14 @@ def test_lines_are_counted_where_they_run(tmp_path):
     with Weighing() as nothing:
         sorted(range(10), key=str)
     assert nothing.lines == 0
+
+
+def test_looks_at_weighed_keys_count():
+    """A search in C runs in one line, and weighs as much as it looks at."""
+    keys = Keyring(weighed=True).pool_of(Given(regular=tuple(f"key-{number}" for number in range(50)))).api_keys
+    with Weighing() as weighing:
+        assert "none" not in list(keys)
+    assert 50 <= weighing.lines <= 60
 
 
 def test_a_tracer_is_back_afterwards():

@@ -23,7 +23,7 @@ IDS = (
     *(f"MIG{number:02}" for number in range(1, 5)),
     *(f"SEC{number:02}" for number in range(1, 5)),
     *(f"STR{number:02}" for number in range(1, 5)),
-    *(f"COST{number:02}" for number in (1, 2)),
+    *(f"COST{number:02}" for number in range(1, 6)),
 )
 
 
@@ -45,6 +45,7 @@ def bases_of(id):
         "DUR05": ("kept",),
         "DUR09": ("sqlite", "file"),
         "DUR10": ("kept",),
+        "COST04": STORED,
     }
     stored = {f"DUR{number:02}": (*STORED, "file") for number in range(1, 5)}
     stored |= {f"SRC{number:02}": STORED for number in range(1, 6)}

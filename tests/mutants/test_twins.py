@@ -7,6 +7,7 @@ import managers.rich
 import pytest
 import twins
 import twins.leases
+import twins.thrifty
 import twins.waiting
 from judging import judged, started, target_of, told
 
@@ -20,8 +21,15 @@ ADVISORY = {  # what most managers leave undone, and one that does it
     "QUO03": twins.leases.LeaseDesk,
     "LIFE15": twins.waiting.QueueWorker,
     "UNK09": managers.rich.RichManager,
+    "COST04": twins.thrifty.OneStatement,
+    "COST05": twins.thrifty.ForgetsModels,
 }
-LONG = ("LIVE02", "LIVE03", "COST02")  # take as long as all others; unless in a proof, on the interleaved twins
+LONG = (
+    "LIVE02",
+    "LIVE03",
+    "COST02",
+    "COST05",
+)  # take as long as all others; unless in a proof, on the interleaved twins
 
 
 def seeds_of(twin):

@@ -23,6 +23,7 @@ from twins import (
     shapes,
     stored,
     streaming,
+    thrifty,
     waiting,
     wrapped,
 )
@@ -86,6 +87,10 @@ TWINS = (
     stored.ConnectsForEachCall,
     Several,
     several.ToldByATask,
+    thrifty.OneStatement,
+    thrifty.AsyncOneStatement,
+    thrifty.ForgetsModels,
+    thrifty.ForgetsAtMaintenance,
     optional.ChecksAndHides,
     optional.CarriesOver,
     calling.Calls,
