@@ -74,26 +74,26 @@ class Faults(Touches):
         finally:
             for owner, name, function in kept:
                 setattr(owner, name, function)
-            for connection in self._open():
+            for connection in self._still_open():
                 sqlite.close_quietly(connection)
 
     def connections(self) -> int:
         """Answer how many connections of SQLite are open, once what nobody holds any more is gone."""
         gc.collect()
-        return len(self._open())
+        return len(self._still_open())
 
-    def _open(self) -> list[sqlite3.Connection]:
+    def _still_open(self) -> list[sqlite3.Connection]:
         alive = [reference() for reference in self._connections]
         return [one for one in alive if one is not None and not getattr(one, "is_closed", False)]
 
     # -- `Touches`
 
     def touch(self, half: Callable[[], object] | None = None) -> None:
-        """Be told of a touch of a file: where it fails, ``half`` of it is done before."""
+        """Be told of a touch of a file, a reading too: where it fails, ``half`` of it is done before."""
         if self._strikes():
             if half is not None:
                 half()
-            raise OSError(errno.ENOSPC, "no space left on device")
+            raise OSError(errno.EIO, "input/output error")
 
     def _strikes(self) -> bool:
         if self._held or self._times <= 0:
@@ -104,6 +104,11 @@ class Faults(Touches):
         self._times -= 1
         self.struck += 1
         return True
+
+    def _open(self, file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:  # noqa: ANN401 - as open
+        if not set(mode) & set("wax+") and not isinstance(file, int) and self._is_ours(file):
+            self.touch()
+        return super()._open(file, mode, *more, **named)
 
     def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def told(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function it stands for

@@ -14,7 +14,7 @@ IDS = (
     *(f"FAIL{number:02}" for number in range(1, 18)),
     *(f"VTX{number:02}" for number in range(1, 5)),
     *(f"FMT{number:02}" for number in range(1, 11)),
-    *(f"LIFE{number:02}" for number in (*range(3, 17),)),
+    *(f"LIFE{number:02}" for number in range(1, 17)),
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in range(1, 12)),
     *(f"DUR{number:02}" for number in (*range(1, 6), 9, 10)),
@@ -37,6 +37,8 @@ def bases_of(id):
     """The managers that bugs of an id are planted in: stored ones, or the one rich in awaits and the other."""
     alone = {
         "FMT07": ("rich",),
+        "LIFE01": ("kept", *STORED),
+        "LIFE02": ("kept", *STORED),
         "TIME04": STORED,
         "TIME08": STORED,
         "DUR05": ("kept",),
