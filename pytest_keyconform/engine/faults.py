@@ -8,7 +8,6 @@ import fcntl
 import gc
 import io
 import os
-import sqlite3
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from pytest_keyconform.engine.simulated import sqlite
 from pytest_keyconform.errors import Unsupported
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
 
 FOREVER = 10**9
@@ -134,9 +134,7 @@ class Faults(Touches):
         """Be told of a store command: raises what SQLite raises where a disk fails."""
         self._waited = 0.0
         if not command.lstrip().upper().startswith("ROLLBACK") and self._strikes():
-            error = sqlite3.OperationalError("disk I/O error")
-            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
-            raise error
+            raise sqlite.disk_failed(command)
 
     def wait(self, seconds: float) -> bool:
         """Wait a little for whoever has locked the store, of this process."""
