@@ -59,12 +59,15 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
     if history.ending is Ending.UNOPENED and first is not None and "open" not in rule.subject:
         text = f"the manager could not be opened on the pool of this rule: it {answer(first)}"
         return Unjudged(text, cut_short=True)
+    failing = False
     for operation in history.operations:
+        failing = operation.name == "fault" or (failing and operation.name != "mend")
         if operation.pending and operation.get("kill") is None:
             why = "; ".join(map(str, history.blocked)) or str(operation.invocation)
             text = f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01"
             return Unjudged(text, cut_short=True)
-        if operation.name != "open" and not rule.unhindered and accident(operation, rule.policies):
+        lawful = failing and not operation.undeclared  # a store that fails may be told of by any call
+        if operation.name != "open" and not (rule.unhindered or lawful) and accident(operation, rule.policies):
             return Unjudged(f"{operation.invocation} {answer(operation)}", cut_short=True)
         if isinstance(operation.response, Skipped) and not (operation.response.why == UNANSWERED and served(history)):
             lacking = {"mend": "storage"}.get(operation.name, operation.name)

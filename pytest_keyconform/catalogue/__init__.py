@@ -67,6 +67,7 @@ MODULES: Final = (
     "blocking",
     "durability",
     "sharing",
+    "enduring",
     "lasting",
     "source",
     "starting",

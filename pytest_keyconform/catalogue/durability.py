@@ -25,7 +25,7 @@ APART: Final = ("simulated-processes", "processes")
 DEEPEST: Final = 8  # store commands and writes of one report at which it is killed: reports of the field have fewer
 
 
-class _Kept(Invariant, shared=True):
+class Kept(Invariant, shared=True):
     """What the rules share: usage that was answered as recorded is there."""
 
     requires = ("record", "usage|acquire")
@@ -60,7 +60,7 @@ class _Kept(Invariant, shared=True):
 
 
 @final
-class SurvivesRestart(_Kept):
+class SurvivesRestart(Kept):
     """Usage that was answered as recorded is there after a clean restart, once.
 
     Why: a restart that forgets what was spent sends every key over its limit at once (000-13, 000-32).
@@ -100,7 +100,7 @@ class SurvivesRestart(_Kept):
 
 
 @final
-class SurvivesKill(_Kept):
+class SurvivesKill(Kept):
     """Usage is there after a kill at any moment, within what `durability` promises.
 
     Why: processes are killed by deployments and by the kernel, and never at a good moment (004-9, 000-32).
@@ -151,7 +151,7 @@ def _killed(step: Step, at: int) -> Step:
 
 
 @final
-class ProcessesShare(_Kept):
+class ProcessesShare(Kept):
     """n processes on one store lose no update and share one quota.
 
     Why: services run as several workers, and each of them spends from the same keys (002-C1, 000-32, 001-3).

@@ -6,6 +6,5 @@ from typing import Final
 
 UNJUDGED: Final = {
     "DUR06": "A counter and its expiry are set in one step: a crash between them leaves no immortal counter",
-    "DUR07": "A failed store write is reported (False or typed error) or replayed later; never silently lost",
     "DUR08": "With the store down, service goes on within the limits and merges on recovery",
 }

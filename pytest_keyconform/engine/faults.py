@@ -8,7 +8,6 @@ import fcntl
 import gc
 import io
 import os
-import sqlite3
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from pytest_keyconform.engine.simulated import sqlite
 from pytest_keyconform.errors import Unsupported
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
 
 FOREVER = 10**9
@@ -74,26 +74,26 @@ class Faults(Touches):
         finally:
             for owner, name, function in kept:
                 setattr(owner, name, function)
-            for connection in self._live():
+            for connection in self._still_open():
                 sqlite.close_quietly(connection)
 
     def connections(self) -> int:
         """Answer how many connections of SQLite are open, once what nobody holds any more is gone."""
         gc.collect()
-        return len(self._live())
+        return len(self._still_open())
 
-    def _live(self) -> list[sqlite3.Connection]:
+    def _still_open(self) -> list[sqlite3.Connection]:
         alive = [reference() for reference in self._connections]
         return [one for one in alive if one is not None and not getattr(one, "is_closed", False)]
 
     # -- `Touches`
 
     def touch(self, half: Callable[[], object] | None = None) -> None:
-        """Be told of a touch of a file: where it fails, ``half`` of it is done before."""
+        """Be told of a touch of a file, a reading too: where it fails, ``half`` of it is done before."""
         if self._strikes():
             if half is not None:
                 half()
-            raise OSError(errno.ENOSPC, "no space left on device")
+            raise OSError(errno.EIO, "input/output error")
 
     def _strikes(self) -> bool:
         if self._held or self._times <= 0:
@@ -104,6 +104,11 @@ class Faults(Touches):
         self._times -= 1
         self.struck += 1
         return True
+
+    def _open(self, file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:  # noqa: ANN401 - as open
+        if not set(mode) & set("wax+") and not isinstance(file, int) and self._is_ours(file):
+            self.touch()
+        return super()._open(file, mode, *more, **named)
 
     def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def told(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as the function it stands for
@@ -129,9 +134,7 @@ class Faults(Touches):
         """Be told of a store command: raises what SQLite raises where a disk fails."""
         self._waited = 0.0
         if not command.lstrip().upper().startswith("ROLLBACK") and self._strikes():
-            error = sqlite3.OperationalError("disk I/O error")
-            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
-            raise error
+            raise sqlite.disk_failed(command)
 
     def wait(self, seconds: float) -> bool:
         """Wait a little for whoever has locked the store, of this process."""

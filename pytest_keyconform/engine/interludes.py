@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.program import Program
     from pytest_keyconform.workload import Given, Workload
 
+ENDING = 0.05  # seconds of real time in which a thread ends that is about to
 SETTLING = 0.01  # virtual seconds in which what was told to end has to end
 OF_LOOPS = ("asyncio_", "AnyIO worker")  # threads of the pools of an event loop, which outlive what they were asked for
 
@@ -43,11 +44,16 @@ class Interludes:
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
         """Let faults strike, and measure, while inside."""
-        with (
-            self._program.scales.standing(),
-            contextlib.nullcontext() if self.faults is None else self.faults.installed(),
-        ):
-            yield
+        try:
+            with (
+                self._program.scales.standing(),
+                contextlib.nullcontext() if self.faults is None else self.faults.installed(),
+            ):
+                yield
+        finally:
+            if self.faults is not None:
+                for thread in self._started():  # aiosqlite's end a moment after a connection that failed
+                    thread.join(ENDING)
 
     def at_rest(self) -> tuple[int, int]:
         """Let threads end that were told to; without an event loop there are neither tasks nor timers."""
@@ -99,10 +105,13 @@ class Interludes:
         """Count what runs beside the calls, once what was about to end has ended."""
         connections = {} if self.faults is None else {"connections": self.faults.connections()}
         tasks, timers = await self._program.census()
-        started = [one for one in threading.enumerate() if one not in self._threads and one.is_alive()]
-        others = [one for one in started if one is not threading.current_thread()]
-        threads = sum(not one.name.startswith(OF_LOOPS) for one in others)
+        threads = sum(not one.name.startswith(OF_LOOPS) for one in self._started())
         return {"tasks": tasks, "timers": timers, "threads": threads, **connections}
+
+    def _started(self) -> list[threading.Thread]:
+        """Answer the threads that were started since and are alive, but for the one that asks."""
+        before = (*self._threads, threading.current_thread())
+        return [one for one in threading.enumerate() if one not in before and one.is_alive()]
 
     def _spoilt(self, *_: object) -> None:
         opened, keyring = self._program.opened, self._program.keyring

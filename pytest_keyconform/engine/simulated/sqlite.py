@@ -129,6 +129,25 @@ class _Waiting:
         return found is not None
 
 
+def disk_failed(command: str) -> sqlite3.OperationalError:
+    """Answer what SQLite raises where the disk fails at a command."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
+    error.add_note(f"at {command.split(maxsplit=1)[0].upper() if command.strip() else 'a command'}")
+    return error
+
+
+@contextmanager
+def undone(connection: Any) -> Iterator[None]:  # noqa: ANN401 - one of ours
+    """Undo a transaction whose end is made to fail, as SQLite itself does where the disk fails at a commit."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if {"at COMMIT", "at END"}.intersection(getattr(error, "__notes__", ())):
+            sqlite3.Connection.rollback(connection)
+        raise
+
+
 class _Cursor:
     """A cursor whose commands are told of; mixed into whatever class the backend asks for."""
 
@@ -138,7 +157,8 @@ class _Cursor:
         waiting: _Waiting = self.connection.waiting
         if waiting.pragma(text):
             text, arguments = "PRAGMA busy_timeout", ()
-        return waiting.issue(str(text), lambda: command(text, *arguments))
+        with undone(self.connection):
+            return waiting.issue(str(text), lambda: command(text, *arguments))
 
     def execute(self, sql: str, *arguments: object) -> Any:  # noqa: ANN401 - sqlite3's own
         return self._issue(super().execute, sql, *arguments)  # type: ignore[misc] # the class it is mixed into has it
@@ -177,7 +197,8 @@ class _Connection:
     def commit(self) -> None:
         self.waiting.commands.check()
         if self.in_transaction:
-            self.waiting.issue("COMMIT", super().commit)  # type: ignore[misc] # the class it is mixed into has it
+            with undone(self):
+                self.waiting.issue("COMMIT", super().commit)  # type: ignore[misc] # the class it is mixed into has it
 
     def rollback(self) -> None:
         self.waiting.commands.check()

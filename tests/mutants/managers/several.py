@@ -7,7 +7,7 @@ import time
 
 from managers.filed import FileManager
 from managers.poor import NOTHING
-from managers.stored import SqliteManager
+from managers.stored import SqliteManager, StoreFailed
 
 AUTH, REQUEST, QUOTA = (401, 403), (400, 404, 413, 422), 429
 TABLES = (
@@ -32,9 +32,13 @@ class Several(SqliteManager):
 
     def __init__(self, pool):
         super().__init__(pool)
-        for table in TABLES:
-            self._rows.execute(table)
-        self._rows.execute(POOLS, {"pools": json.dumps([list(pool.api_keys), list(pool.vertex_api_keys)])})
+        try:
+            for table in TABLES:
+                self._rows.execute(table)
+            self._rows.execute(POOLS, {"pools": json.dumps([list(pool.api_keys), list(pool.vertex_api_keys)])})
+        except StoreFailed:
+            self._rows.close()
+            raise
 
     def _seen(self):
         return self._read_all()

@@ -32,6 +32,30 @@ class Closed(Exception):
     """The manager was closed."""
 
 
+class StoreFailed(Exception):
+    """The database could not do what was asked of it."""
+
+
+class Rows:
+    """A connection whose errors are of this module."""
+
+    def __init__(self, path, timeout):
+        with self._told():
+            self._connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        self.close = self._connection.close
+
+    @contextmanager
+    def _told(self):
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreFailed(str(error)) from error
+
+    def execute(self, statement, given=()):
+        with self._told():
+            return self._connection.execute(statement, given)
+
+
 class _Gone:
     """Stands for the connection once it is closed."""
 
@@ -52,11 +76,13 @@ class SqliteManager:
         self._pool = pool
         self._lock = threading.RLock()
         self._places = {}
-        self._rows = sqlite3.connect(
-            pool.storage / "keys.db", timeout=self.waits, isolation_level=None, check_same_thread=False
-        )
-        self._rows.execute("PRAGMA journal_mode = WAL")
-        self._rows.execute(TABLE)
+        self._rows = Rows(pool.storage / "keys.db", self.waits)
+        try:
+            self._rows.execute("PRAGMA journal_mode = WAL")
+            self._rows.execute(TABLE)
+        except StoreFailed:
+            self._rows.close()
+            raise
 
     def close(self):
         with self._lock:

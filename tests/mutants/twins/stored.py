@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 
-from managers.stored import TABLE, Closed, SqliteManager
+from managers.stored import TABLE, Closed, SqliteManager, StoreFailed
 
 
 class WritesBehind(SqliteManager):
@@ -26,16 +26,27 @@ class WritesBehind(SqliteManager):
             timer, self._timer = self._timer, None
             if timer is not None:
                 timer.cancel()
-            for each in self._waiting:
-                super()._add(each)
-            self._waiting.clear()
+            while self._waiting:
+                super()._add(self._waiting[0])
+                del self._waiting[0]
+
+    def _write(self):
+        with self._lock:
+            self._timer = None
+            try:
+                self._flush()
+            except StoreFailed:
+                self._begin()
+
+    def _begin(self):
+        self._timer = threading.Timer(1, self._write)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _add(self, cell):
         self._waiting.append(cell)
         if self._timer is None:
-            self._timer = threading.Timer(1, self._flush)
-            self._timer.daemon = True
-            self._timer.start()
+            self._begin()
 
     def _used(self, cell):
         self._flush()
