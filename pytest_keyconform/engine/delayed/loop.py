@@ -64,7 +64,8 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         self._away: dict[int, Place] = {}  # those that wait for the outside
         self._idle: set[int] = set()  # of `_away`: nothing came for them for long
         self._numbers: dict[int, int] = {}
-        self._tasks: list[Task] = []
+        self._tasks: dict[int, Task] = {}  # those that are not done: a backend may make one for each call
+        self._met = 0
         self._last = -1
         self.set_exception_handler(self._trouble)
 
@@ -128,7 +129,7 @@ class DelayedLoop(asyncio.SelectorEventLoop):
     def _run_once(self) -> None:
         self._steps += 1
         if real_monotonic() > self._over:
-            raise Stalled(pending(self._tasks))
+            raise Stalled(pending(tuple(self._tasks.values())))
         self._poll(0)
         if self._callbacks:
             self._perform(self._callbacks.popleft())
@@ -140,7 +141,7 @@ class DelayedLoop(asyncio.SelectorEventLoop):
             self._rest()
             return
         if self._steps > self.max_steps:
-            raise Livelock(pending(self._tasks))
+            raise Livelock(pending(tuple(self._tasks.values())))
         number = self._chosen(numbers)
         if number in self._runnable or self._held_for(number):
             self._step(number)
@@ -176,6 +177,8 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         if self.observer is not None:
             self.observer(task, *place(task))
         self._gather()
+        if task.done():
+            del self._tasks[number], self._numbers[id(task)]
         if number in self._runnable or task.done():
             return
         waits = self._outside.waited_for(task)
@@ -229,8 +232,9 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         """Answer the number of a task, in the order of their first getting ready."""
         number = self._numbers.get(id(task))
         if number is None:
-            number = self._numbers[id(task)] = len(self._tasks)
-            self._tasks.append(task)
+            number = self._numbers[id(task)] = self._met
+            self._tasks[number] = task
+            self._met += 1
         return number
 
     # -- where nobody can go on
@@ -247,9 +251,9 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         if timers:
             self._jump(timers[0].when())
         elif sure:
-            raise Deadlock(pending(self._tasks))
+            raise Deadlock(pending(tuple(self._tasks.values())))
         else:
-            raise Stalled(pending(self._tasks))
+            raise Stalled(pending(tuple(self._tasks.values())))
 
     def _jump(self, when: float) -> None:
         clock = self._virtual
@@ -259,7 +263,7 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         if self.time() < when:
             clock.tick()
         if self._waited > self.horizon * MICROSECONDS:
-            raise Livelock(pending(self._tasks))
+            raise Livelock(pending(tuple(self._tasks.values())))
 
     # -- the end
 

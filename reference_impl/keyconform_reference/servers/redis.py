@@ -26,6 +26,13 @@ from keyconform_reference.factory import PoolLike
 from keyconform_reference.manager import KeyManager
 from keyconform_reference.options import Options
 
+try:  # here, so that processes forked from one that has this module need not import it again
+    from keyconform_reference.stores.redis import redis_store
+except ModuleNotFoundError as error:
+    _LACKING: str | None = error.name
+else:
+    _LACKING = None
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -136,10 +143,8 @@ make_manager = RedisFactory()
 
 def store_on(url: str, name: str) -> Callable[[Rules], Store]:
     """Return the stores of one name on a server; raises ``ConfigurationError`` where redis-py is not installed."""
-    try:
-        from keyconform_reference.stores.redis import redis_store
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(_NO_LIBRARY) from error
+    if _LACKING is not None:
+        raise ConfigurationError(_NO_LIBRARY)
     return redis_store(url, name=name)
 
 

@@ -14,10 +14,6 @@ local BACK, WAITING, LOAD, LOADS = -2 ^ 50, 2 ^ 52, 2 ^ 31, 2 ^ 21 - 1
 local ORDERS = O.selection == 'random' and {'random'} or {O.selection, 'random'}
 local RANKED = O.selection == 'least-used' or O.selection == 'most-left'
 
-local function number(text)
-  return text ~= '' and tonumber(text) or nil
-end
-
 local function lane_of(pool, id, limits)
   local at = pool.at .. id .. ':'
   local lane = {pool = pool, id = id, uses = at .. 'u', served = at .. 't', at = at, all = limits or {}}
