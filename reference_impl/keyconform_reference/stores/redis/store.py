@@ -70,7 +70,7 @@ class RedisStore:
             self._client = self._make()
         settings = hashlib.sha256(repr(sorted(settings_of(self._rules).items())).encode()).hexdigest()
         try:
-            await self._run("open", settings.encode(), *words_of_roster(roster))
+            await self._run("open", settings.encode(), *words_of_roster(roster), *self._configured())
         except BaseException:
             await self.close()
             raise
@@ -137,7 +137,7 @@ class RedisStore:
     async def replace(self, roster: Roster) -> None:
         """Serve other keys."""
         keep = b"1" if self._rules.options.reload == "preserve" else b""
-        await self._run("replace", keep, *words_of_roster(roster))
+        await self._run("replace", keep, *words_of_roster(roster), *self._configured())
 
     async def row(self, pool: Pool, key: str, model: Model) -> Row | None:
         """Return the usage of a key."""
@@ -175,7 +175,7 @@ class RedisStore:
 
     async def sweep(self) -> None:
         """Drop the models that were added on the fly and have no effect any more (002-O2)."""
-        await self._run("sweep", *(_lane_id(model.identity) for model in self._rules.models))
+        await self._run("sweep", *self._configured())
 
     async def _taken(self, operation: str, pool: Pool, model: Model, *words: bytes) -> Lease | None:
         def lease(found: Any) -> Lease | None:  # noqa: ANN401 - what the script answers
@@ -229,6 +229,9 @@ class RedisStore:
                 return (LETTERS[pool], *lane[:2], text(model.name))
             self._lanes[model.identity] = lane
         return (LETTERS[pool], *lane)
+
+    def _configured(self) -> list[bytes]:
+        return [_lane_id(model.identity) for model in self._rules.models]
 
     def _limits(self, model: Model) -> Limits:
         return Limits() if self._rules.options.counted_on == "none" else model.limits

@@ -19,6 +19,13 @@ local function roster(at)
   return keys, at + 1 + size
 end
 
+-- The configured lanes, which follow the rosters.
+local function keep_all_configured(at)
+  for place = at, #ARGV do
+    for _, pool in ipairs(POOLS) do keep_configured(pool, ARGV[place]) end
+  end
+end
+
 function operations.open()
   local same = call('GET', BASE .. ':options') == ARGV[2]
   local at = 3
@@ -31,6 +38,7 @@ function operations.open()
     if not kept then rebuild(pool, keys, true) end
   end
   call('SET', BASE .. ':options', ARGV[2])
+  keep_all_configured(at)
 end
 
 function operations.replace()
@@ -40,6 +48,7 @@ function operations.replace()
     keys, at = roster(at)
     rebuild(pool, keys, ARGV[2] == '1')
   end
+  keep_all_configured(at)
 end
 
 function operations.take()
