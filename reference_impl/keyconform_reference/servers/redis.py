@@ -6,6 +6,7 @@ same folder again means the same state.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import functools
@@ -80,6 +81,8 @@ class PrivateServer:
             start_new_session=True,
             env={**os.environ, "KEYCONFORM_FOLDER": str(self.folder)},
         )
+        self._owner = os.getpid()
+        atexit.register(self.close)
         self.start()
 
     def start(self) -> None:
@@ -106,10 +109,11 @@ class PrivateServer:
             select.select([], [], [], _NAP)
 
     def close(self) -> None:
-        """End the server and remove its folder."""
-        if self._watch.stdin is not None:
+        """End the server and remove its folder, unless processes that were forked from this one still use it."""
+        atexit.unregister(self.close)
+        if self._owner == os.getpid() and self._watch.stdin is not None:
             self._watch.stdin.close()
-        self._watch.wait(_TRIES * _NAP)
+            self._watch.wait(_TRIES * _NAP)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
