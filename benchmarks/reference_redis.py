@@ -2,9 +2,9 @@
 
     python benchmarks/reference_redis.py [--rounds N] [--keys N] [--processes N]
 
-Uses the server of KEYCONFORM_REDIS_URL, or starts a private one. Bare calls and those of the manager take turns in short
-stretches, and the middle stretch of each counts, so that a busy machine slows both. `one after the other` is one caller;
-`50 at once` are fifty tasks of one process; with `--processes` as many processes acquire and report on one store.
+Uses the server of KEYCONFORM_REDIS_URL, or starts a private one. Bare calls and those of the manager take turns in
+short stretches, and the middle stretch of each counts, so that a busy machine slows both. `one after the other` is one
+caller; `50 at once` are fifty tasks of one process; `--processes` is how many acquire and report on one store then.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ class PrivateServer:
         self.folder = _new_folder()
         self._socket = self.folder / "redis.sock"
         self.url = f"unix://{self._socket}"
-        self._watch = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "sh", program, *_settings(self.folder, self._socket)],  # noqa: S603 - our own
+        self._watch = subprocess.Popen(  # noqa: S603 - the server, with settings of our own
+            ["/bin/sh", "-c", _WATCH, "sh", program, *_settings(self.folder, self._socket)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -177,8 +177,8 @@ def _new_folder() -> pathlib.Path:
     quick = "/dev/shm"  # noqa: S108 - the folder made there has a random name, and is this user's own
     folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir=quick if os.access(quick, os.W_OK) else None)
     if len(folder) > _LONGEST_PATH - len("/redis.sock"):
-        os.rmdir(folder)
-        folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir="/tmp")  # noqa: S108 - likewise
+        pathlib.Path(folder).rmdir()
+        folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir="/tmp")
     return pathlib.Path(folder)
 
 

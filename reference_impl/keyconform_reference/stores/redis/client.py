@@ -119,7 +119,7 @@ class ScriptClient:
 
     async def _connection(self) -> Any:  # noqa: ANN401 - one of redis-py
         """Return a connection that is there: one that was used before, unless its other end has gone."""
-        connection = self._idle.pop() if self._idle else self._pool.make_connection()
+        connection = self._idle.pop() if self._idle else self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()
             try:

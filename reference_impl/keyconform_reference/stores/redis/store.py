@@ -1,8 +1,9 @@
 """``Store`` in Redis: each step is one script, and so one round trip and one moment.
 
 A call that is cancelled after it was sent waits for its answer, and one that took a key gives it back: the server
-cannot be told to stop. The time is the caller's wall clock, as in every store, so that it can be set in tests and windows of
-a zone are those of Python's database; the script never lets it run backwards for a caller that is slightly behind.
+cannot be told to stop. The time is the caller's wall clock, as in every store, so that it can be set in tests, and so
+that windows of a zone are those of Python's database; the script never lets it run backwards for a caller that is
+slightly behind.
 """
 
 from __future__ import annotations
