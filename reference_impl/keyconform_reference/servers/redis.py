@@ -6,6 +6,7 @@ same folder again means the same state.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import functools
@@ -25,6 +26,13 @@ from keyconform_reference.errors import ConfigurationError, StoreError
 from keyconform_reference.factory import PoolLike
 from keyconform_reference.manager import KeyManager
 from keyconform_reference.options import Options
+
+try:  # here, so that processes forked from one that has this module need not import it again
+    from keyconform_reference.stores.redis import redis_store
+except ModuleNotFoundError as error:
+    _LACKING: str | None = error.name
+else:
+    _LACKING = None
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +73,7 @@ class PrivateServer:
         self.folder = _new_folder()
         self._socket = self.folder / "redis.sock"
         self.url = f"unix://{self._socket}"
-        self._watch = subprocess.Popen(
+        self._watch = subprocess.Popen(  # noqa: S603 - the server, with settings of our own
             ["/bin/sh", "-c", _WATCH, "sh", program, *_settings(self.folder, self._socket)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -73,6 +81,8 @@ class PrivateServer:
             start_new_session=True,
             env={**os.environ, "KEYCONFORM_FOLDER": str(self.folder)},
         )
+        self._owner = os.getpid()
+        atexit.register(self.close)
         self.start()
 
     def start(self) -> None:
@@ -99,10 +109,11 @@ class PrivateServer:
             select.select([], [], [], _NAP)
 
     def close(self) -> None:
-        """End the server and remove its folder."""
-        if self._watch.stdin is not None:
+        """End the server and remove its folder, unless processes that were forked from this one still use it."""
+        atexit.unregister(self.close)
+        if self._owner == os.getpid() and self._watch.stdin is not None:
             self._watch.stdin.close()
-        self._watch.wait(_TRIES * _NAP)
+            self._watch.wait(_TRIES * _NAP)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,10 +147,8 @@ make_manager = RedisFactory()
 
 def store_on(url: str, name: str) -> Callable[[Rules], Store]:
     """Return the stores of one name on a server; raises ``ConfigurationError`` where redis-py is not installed."""
-    try:
-        from keyconform_reference.stores.redis import redis_store
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(_NO_LIBRARY) from error
+    if _LACKING is not None:
+        raise ConfigurationError(_NO_LIBRARY)
     return redis_store(url, name=name)
 
 
@@ -168,7 +177,7 @@ def _new_folder() -> pathlib.Path:
     quick = "/dev/shm"  # noqa: S108 - the folder made there has a random name, and is this user's own
     folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir=quick if os.access(quick, os.W_OK) else None)
     if len(folder) > _LONGEST_PATH - len("/redis.sock"):
-        os.rmdir(folder)
+        pathlib.Path(folder).rmdir()
         folder = tempfile.mkdtemp(prefix="keyconform-redis-", dir="/tmp")
     return pathlib.Path(folder)
 

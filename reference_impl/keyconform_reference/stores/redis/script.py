@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
+import re
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,78 @@ if TYPE_CHECKING:
     from keyconform_reference.options import Recovery
     from keyconform_reference.stores.protocol import Rules
 
-FILES = ("clock", "tallies", "states", "lanes", "serving", "operations", "views")
+FILES = (("clock", "tallies"), ("states", "lanes", "serving", "operations", "views"))
+"""What comes before and after the choice of the windows."""
+_HEADS = re.compile(r"^(?=local |function )", re.MULTILINE)
+_WORDS = re.compile(r"(?<![.:\w])[A-Za-z_]\w*")
+_END = """
+if read_time() and OPERATION ~= 'shift' then return redis.error_reply('SETBACK the clock was set back') end
+return operations.{operation}()
+"""
+LOOKS = ("row", "rows", "standing", "standings", "size", "comeback")
+"""What only looks: it moves the kept time once a second, so that looking is seldom written to the disk."""
 
 
-def script_of(rules: Rules) -> str:
-    """Return the script for these rules: options are part of it, so that no call has to carry them."""
-    return f"local O = {_table(settings_of(rules))}\n{_text()}"
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """A definition of Lua: the names it defines, and those it uses."""
+
+    text: str
+    names: frozenset[str]
+    uses: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> Part:
+        """Read a definition: that of a function, of an operation, or of some values."""
+        head = text.partition("\n")[0]
+        if head.startswith("function "):
+            names = {head.removeprefix("function ").partition("(")[0]}
+        elif head.startswith("local function "):
+            names = {head.removeprefix("local function ").partition("(")[0]}
+        else:
+            names = set(_WORDS.findall(head.removeprefix("local ").partition("=")[0]))
+        return cls(text, frozenset(names), frozenset(_WORDS.findall(text)))
+
+
+def script_of(operation: str, rules: Rules) -> str:
+    """Return the script of one operation: what it needs of the files of ``lua``, and the options as a table.
+
+    Redis runs a script from its top at each call, and a definition that nobody needs takes time there. The options
+    are part of it, so that no call has to carry them.
+    """
+    before, after = _parts()
+    made = [*_made(operation, rules), *before, *_tallies(rules), *after]
+    wanted, needed = {f"operations.{operation}", "read_time", "operations", "OPERATION"}, set[str]()
+    while wanted:
+        needed |= wanted
+        wanted = {name for part in made if part.names & wanted for name in part.uses} - needed
+    return "".join(part.text for part in made if part.names & needed) + _END.format(operation=operation)
+
+
+def _made(operation: str, rules: Rules) -> list[Part]:
+    looks = "true" if operation in LOOKS else "false"
+    named = f"local operations = {{}}\nlocal OPERATION = '{operation}'\nlocal LOOKS = {looks}\n"
+    return _split(f"{named}local O = {_table(settings_of(rules))}\n")
+
+
+def _tallies(rules: Rules) -> list[Part]:
+    minute = {"fixed": "fixed(MinuteSpan)", "rolling": "rolling(MINUTE)", "bucket": "bucket()"}
+    day = "rolling(DAY)" if rules.options.day_zone == "rolling" else "fixed(DaySpan)"
+    return _split(f"local Minute = {minute[rules.options.minute_window]}\nlocal Day = {day}\n")
+
+
+@functools.cache
+def _parts() -> tuple[list[Part], list[Part]]:
+    folder = resources.files(__package__) / "lua"
+    before, after = (
+        "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names) for names in FILES
+    )
+    return _split(before), _split(after)
+
+
+def _split(text: str) -> list[Part]:
+    plain = "\n".join(line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--"))
+    return [Part.of(part) for part in _HEADS.split(f"{plain}\n") if part.strip()]
 
 
 def settings_of(rules: Rules) -> Mapping[str, str]:
@@ -42,12 +110,6 @@ def settings_of(rules: Rules) -> Mapping[str, str]:
         "max_failures": _number(rules.max_failures),
         "threshold": _number(rules.threshold),
     }
-
-
-@functools.cache
-def _text() -> str:
-    folder = resources.files(__package__) / "lua"
-    return "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in FILES)
 
 
 def _table(settings: Mapping[str, str]) -> str:

@@ -1,13 +1,13 @@
 """``Store`` in Redis: each step is one script, and so one round trip and one moment.
 
-A cancelled call waits for its answer before it ends, and one that took a key gives it back: the server cannot
-be told to stop. The time is the caller's wall clock, as in every store, so that it can be set in tests and windows of
-a zone are those of Python's database; the script never lets it run backwards for a caller that is slightly behind.
+A call that is cancelled after it was sent waits for its answer, and one that took a key gives it back: the server
+cannot be told to stop. The time is the caller's wall clock, as in every store, so that it can be set in tests, and so
+that windows of a zone are those of Python's database; the script never lets it run backwards for a caller that is
+slightly behind.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import hashlib
 import math
@@ -21,17 +21,19 @@ from keyconform_reference.reports import Lease
 from keyconform_reference.stores.protocol import Standing
 from keyconform_reference.tallies import MINUTE
 
-from .client import ScriptClient
+from .client import Script, ScriptClient, SetBack
 from .script import script_of, settings_of
-from .wording import LETTERS, flags_of, number, rows_of, text, told, usage_row, words_of_roster
+from .wording import LETTERS, flags_of, numbers, rows_of, text, told, usage_row, words_of_roster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from keyconform_reference.keys import Pool
     from keyconform_reference.limits import Model
     from keyconform_reference.reports import Effects
     from keyconform_reference.stores.protocol import Roster, Row, Rules
+
+    from .client import Undo
 
 ANSWERING = 2.0
 _MOST = 2**53
@@ -57,7 +59,8 @@ class RedisStore:
 
     def __init__(self, rules: Rules, *, url: str, name: str, seconds: float = ANSWERING) -> None:
         self._rules = rules
-        self._make = functools.partial(ScriptClient, url, f"keyconform:{{{name}}}", script_of(rules), seconds)
+        self._make = functools.partial(ScriptClient, url, f"keyconform:{{{name}}}", seconds)
+        self._scripts: dict[str, Script] = {}
         self._client: ScriptClient | None = None
         self._last = (-math.inf, -math.inf)
         self._lanes: dict[str, tuple[bytes, ...]] = {}
@@ -68,7 +71,7 @@ class RedisStore:
             self._client = self._make()
         settings = hashlib.sha256(repr(sorted(settings_of(self._rules).items())).encode()).hexdigest()
         try:
-            await self._settled(self._run("open", settings.encode(), *words_of_roster(roster)))
+            await self._run("open", settings.encode(), *words_of_roster(roster), *self._configured())
         except BaseException:
             await self.close()
             raise
@@ -97,47 +100,45 @@ class RedisStore:
 
     async def next_key(self, pool: Pool) -> str | None:
         """Return the next key, usable or not (000-7)."""
-        key = await self._settled(self._run("next_key", LETTERS[pool]))
+        key = await self._run("next_key", LETTERS[pool])
         return None if key is None else told(key)
 
     async def give_back(self, lease: Lease) -> None:
         """Undo a ``take``."""
         lane = _lane_id(lease.model)
-        await self._settled(
-            self._run("give_back", LETTERS[lease.pool], text(lease.key), lane, str(lease.token).encode())
-        )
+        await self._run("give_back", LETTERS[lease.pool], text(lease.key), lane, str(lease.token).encode())
 
     async def release(self, pool: Pool, key: str, token: int) -> bool:
         """End a lease; whoever lost it, or gave it back, frees nothing (004-1)."""
-        return bool(await self._settled(self._run("release", LETTERS[pool], text(key), str(token).encode())))
+        return bool(await self._run("release", LETTERS[pool], text(key), str(token).encode()))
 
     async def apply(self, pool: Pool, key: str, model: Model, effects: Effects, token: int | None) -> bool:
         """Write down a report."""
-        counts = (number(effects.requests), number(min(effects.tokens, _MOST)), number(effects.retry_after))
-        words = (*self._lane(pool, model), text(key), flags_of(effects), *counts, number(token))
-        return bool(await self._settled(self._run("apply", *words)))
+        counts = numbers(effects.requests, min(effects.tokens, _MOST), effects.retry_after, token)
+        words = (*self._lane(pool, model), text(key), flags_of(effects), counts)
+        return bool(await self._run("apply", *words))
 
     async def restore(self, pool: Pool, key: str) -> bool:
         """Restore one key."""
-        return bool(await self._settled(self._run("restore", LETTERS[pool], text(key))))
+        return bool(await self._run("restore", LETTERS[pool], text(key)))
 
     async def restore_all(self, pool: Pool) -> None:
         """Restore every key."""
-        await self._settled(self._run("restore_all", LETTERS[pool]))
+        await self._run("restore_all", LETTERS[pool])
 
     async def lift_mark(self, pool: Pool, key: str, model: Model) -> bool:
         """Lift one mark."""
         lane = _lane_id(model.identity)
-        return bool(await self._settled(self._run("lift_mark", LETTERS[pool], text(key), lane)))
+        return bool(await self._run("lift_mark", LETTERS[pool], text(key), lane))
 
     async def clear_usage(self) -> None:
         """Zero every counter; 429 marks stay, for they are the provider's word and not our count."""
-        await self._settled(self._run("clear_usage"))
+        await self._run("clear_usage")
 
     async def replace(self, roster: Roster) -> None:
         """Serve other keys."""
         keep = b"1" if self._rules.options.reload == "preserve" else b""
-        await self._settled(self._run("replace", keep, *words_of_roster(roster)))
+        await self._run("replace", keep, *words_of_roster(roster), *self._configured())
 
     async def row(self, pool: Pool, key: str, model: Model) -> Row | None:
         """Return the usage of a key."""
@@ -175,68 +176,63 @@ class RedisStore:
 
     async def sweep(self) -> None:
         """Drop the models that were added on the fly and have no effect any more (002-O2)."""
-        await self._settled(self._run("sweep", *(_lane_id(model.identity) for model in self._rules.models)))
+        await self._run("sweep", *self._configured())
 
     async def _taken(self, operation: str, pool: Pool, model: Model, *words: bytes) -> Lease | None:
-        taking = self._lease(self._run(operation, *self._lane(pool, model), *words), pool, model)
-        return await self._settled(taking, undo=self._untake)
+        def lease(found: Any) -> Lease | None:  # noqa: ANN401 - what the script answers
+            if found is None:
+                return None
+            key, token, until = found
+            return Lease(told(key), pool, model.identity, token, float(until) if until else None)
 
-    async def _lease(self, taking: Coroutine[Any, Any, Any], pool: Pool, model: Model) -> Lease | None:
-        found = await taking
-        if found is None:
-            return None
-        key, token, until = found
-        return Lease(told(key), pool, model.identity, token, float(until) if until else None)
+        async def undo(found: Any) -> None:  # noqa: ANN401 - likewise
+            taken = lease(found)
+            if taken is not None:
+                await self.give_back(taken)
 
-    async def _untake(self, lease: Lease | None) -> None:
-        if lease is not None:
-            await self.give_back(lease)
+        return lease(await self._run(operation, *self._lane(pool, model), *words, undo=undo))
 
-    async def _settled(
-        self, call: Coroutine[Any, Any, Any], undo: Callable[[Any], Coroutine[Any, Any, None]] | None = None
-    ) -> Any:  # noqa: ANN401 - whatever the call answers
-        """Await a call that a cancellation does not tear: it ends first, within its time, and is undone."""
-        task = asyncio.ensure_future(call)
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.wait((task,))
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is None:
-            return task.result()
-        if undo is not None and task.exception() is None:
-            await self._settled(undo(task.result()))
-        raise cancelled
-
-    async def _run(self, operation: str, *words: bytes) -> Any:  # noqa: ANN401 - what the script answers
+    async def _run(self, operation: str, *words: bytes, undo: Undo | None = None) -> Any:  # noqa: ANN401 - the script's
         client = self._client
         if client is None:
             message = "the store is closed"
             raise StoreError(message)
-        return await client.run(operation.encode(), *self._time(), *words)
+        script, moment = self._script(operation), self._time()
+        try:
+            return await client.run(script, moment, *words, undo=undo)
+        except SetBack:
+            await client.run(self._script("shift"), moment)
+            return await client.run(script, moment, *words, undo=undo)
 
-    def _time(self) -> tuple[bytes, ...]:
+    def _script(self, operation: str) -> Script:
+        found = self._scripts.get(operation)
+        if found is None:
+            found = self._scripts[operation] = Script(script_of(operation, self._rules))
+        return found
+
+    def _time(self) -> bytes:
         """Return the wall time, what it would be had nobody set it back, and the day's ends."""
         now, steady = time.time(), time.monotonic()
         last, last_steady = self._last
         self._last = (now, steady)
-        before = b""
+        before = None
         if now < last:
             # See ``MemoryStore``: if the steady clock went back as well, a minute is taken for granted.
-            before = number(last + (steady - last_steady if steady >= last_steady else MINUTE))
-        start, end = self._rules.windows.day(now)
-        return number(now), before, number(start), number(end)
+            before = last + (steady - last_steady if steady >= last_steady else MINUTE)
+        return numbers(now, before, *self._rules.windows.day(now))
 
     def _lane(self, pool: Pool, model: Model) -> tuple[bytes, ...]:
-        lane = self._lanes.get(model.identity) if model.configured else None
+        lane = self._lanes.get(model.identity)
         if lane is None:
-            limits = (number(model.limits.rpm), number(model.limits.tpm), number(model.limits.rpd))
-            configured = (b"1", b"") if model.configured else (b"", text(model.name))
-            lane = (_lane_id(model.identity), *limits, *configured)
-            if model.configured:
-                self._lanes[model.identity] = lane
+            limits = numbers(model.limits.rpm, model.limits.tpm, model.limits.rpd)
+            lane = (_lane_id(model.identity), limits + bytes([model.configured]), b"")
+            if not model.configured:
+                return (LETTERS[pool], *lane[:2], text(model.name))
+            self._lanes[model.identity] = lane
         return (LETTERS[pool], *lane)
+
+    def _configured(self) -> list[bytes]:
+        return [_lane_id(model.identity) for model in self._rules.models]
 
     def _limits(self, model: Model) -> Limits:
         return Limits() if self._rules.options.counted_on == "none" else model.limits

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import TYPE_CHECKING, Any
 
 from keyconform_reference.keys import Pool, redact
@@ -28,9 +30,9 @@ def told(found: bytes) -> str:
     return found.decode("utf-8", "surrogatepass")
 
 
-def number(found: float | None) -> bytes:
-    """Return a number as the script reads it, exactly up to 2**53; nothing for None."""
-    return b"" if found is None else repr(found).encode()
+def numbers(*found: float | None) -> bytes:
+    """Return numbers as the script reads them, exactly up to 2**53, and None as not a number."""
+    return struct.pack(f"<{len(found)}d", *(_double(one) for one in found))
 
 
 def flags_of(effects: Effects) -> bytes:
@@ -40,7 +42,7 @@ def flags_of(effects: Effects) -> bytes:
 
 def words_of_roster(roster: Roster) -> list[bytes]:
     """Return the number of keys and the keys of each pool."""
-    return [word for keys in (roster.regular, roster.vertex) for word in (number(len(keys)), *map(text, keys))]
+    return [word for keys in (roster.regular, roster.vertex) for word in (b"%d" % len(keys), *map(text, keys))]
 
 
 def usage_row(pool: Pool, key: str, model: Model, limits: Limits, *, valid: bool, use: Sequence[Any] | None) -> Row:
@@ -68,3 +70,10 @@ def rows_of(found: Sequence[Any], known: Mapping[bytes, Model], limits: Callable
         for pool, (keys, valid, _) in zip(Pool, found, strict=True)
         for key, ok in zip(keys, valid, strict=True)
     ]
+
+
+def _double(found: float | None) -> float:
+    try:
+        return math.nan if found is None else float(found)
+    except OverflowError:  # a limit that nobody reaches
+        return math.inf

@@ -14,10 +14,6 @@ local BACK, WAITING, LOAD, LOADS = -2 ^ 50, 2 ^ 52, 2 ^ 31, 2 ^ 21 - 1
 local ORDERS = O.selection == 'random' and {'random'} or {O.selection, 'random'}
 local RANKED = O.selection == 'least-used' or O.selection == 'most-left'
 
-local function number(text)
-  return text ~= '' and tonumber(text) or nil
-end
-
 local function lane_of(pool, id, limits)
   local at = pool.at .. id .. ':'
   local lane = {pool = pool, id = id, uses = at .. 'u', served = at .. 't', at = at, all = limits or {}}
@@ -55,33 +51,29 @@ local function drop_idle(pool, limit)
   end
 end
 
--- Note that a lane has an effect until then; a configured one always.
+-- Note that a lane has an effect until then. A configured one always has, and was noted when the store was opened.
 local function keep_lane(lane, keep_until)
+  if lane.configured then return end
   local kept = call('ZSCORE', lane.pool.lanes, lane.id)
   kept = kept and tonumber(kept)
-  if lane.configured then keep_until = INF end
   if not kept then
     drop_idle(lane.pool, LOOKED_AT)
-    if not lane.configured then call('HSET', lane.pool.names, lane.id, lane.name) end
+    call('HSET', lane.pool.names, lane.id, lane.name)
   end
   lane.kept = math.max(kept or keep_until, keep_until)
-  if kept ~= lane.kept then
-    call('ZADD', lane.pool.lanes, exact(lane.kept), lane.id)
-    lane.moved = true
-  end
+  if kept ~= lane.kept then call('ZADD', lane.pool.lanes, exact(lane.kept), lane.id) end
+end
+
+local function keep_configured(pool, id)
+  call('ZADD', pool.lanes, 'inf', id)
+  for _, name in ipairs(names_of(lane_of(pool, id))) do call('PERSIST', name) end
 end
 
 -- Let the keys of a lane end with it; the last step of every call that may have made one of them.
 local function set_expiry(lane)
-  if lane.kept == INF and not lane.moved then return end
+  if lane.configured then return end
   local left = exact(math.min(math.ceil(math.max(lane.kept - now, AFTER_ACQUIRE) * 1000), 10 ^ 15))
-  for _, name in ipairs(names_of(lane)) do
-    if lane.kept == INF then
-      call('PERSIST', name)
-    else
-      call('PEXPIRE', name, left)
-    end
-  end
+  for _, name in ipairs(names_of(lane)) do call('PEXPIRE', name, left) end
 end
 
 local function use_of(lane, key)
@@ -129,28 +121,23 @@ local function rank(queue, key, use)
   return math.min(math.floor(load_of(queue.lane, use)), LOADS) * LOAD + served
 end
 
-local function last_of(name, from, to)
-  local found = call('ZREVRANGEBYSCORE', name, to, from, 'WITHSCORES', 'LIMIT', 0, 1)
-  return tonumber(found[2])
-end
-
 -- Put a key behind all others: it was served.
 local function add(queue, key, use)
   local score = 0
-  if queue.order == 'round-robin' then
-    score = (last_of(queue.ready, 0, '+inf') or 0) + 1
-  elseif queue.order ~= 'random' then
-    call('HSET', queue.lane.served, key, call('HINCRBY', queue.lane.served, '', 1))
-    score = rank(queue, key, use)
+  if queue.order ~= 'random' then score = call('HINCRBY', queue.lane.served, '', 1) end
+  if queue.order ~= 'random' and RANKED then
+    call('HSET', queue.lane.served, key, score)
+    score = exact(rank(queue, key, use))
   end
-  call('ZADD', queue.ready, exact(score), key)
+  call('ZADD', queue.ready, score, key)
 end
 
 -- Put back a key whose wait is over: it missed its turn. A rank of 0 is looked at before it counts.
 local function rejoin(queue, key)
   local score = 0
   if queue.order == 'round-robin' then
-    score = (last_of(queue.ready, '-inf', '(0') or BACK) + 1
+    local last = call('ZREVRANGEBYSCORE', queue.ready, '(0', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    score = tonumber(last[2] or BACK) + 1
   end
   call('ZADD', queue.ready, exact(score), key)
 end
@@ -198,7 +185,7 @@ local function fill(queue)
     call('ZADD', queue.ready, queue.order == 'round-robin' and place or 0, key)
     if ranked then call('HSETNX', queue.lane.served, key, place) end
   end
-  if ranked then call('HSETNX', queue.lane.served, '', #keys) end
+  if queue.order ~= 'random' then call('HSETNX', queue.lane.served, '', #keys) end
   return #keys > 0
 end
 
@@ -221,6 +208,7 @@ local function refresh(queue)
 end
 
 local function peek(queue, chance)
+  if queue.order == 'round-robin' then return call('ZRANGE', queue.ready, 0, 0)[1] end
   if queue.order ~= 'random' then
     local found = call('ZRANGE', queue.ready, 0, 0, 'WITHSCORES')
     return found[1], tonumber(found[2])

@@ -1,16 +1,14 @@
--- One function for each step of `protocol.Store`; the arguments from ARGV[6] on are those of `store.py`.
-local operations = {}
-
+-- One function for each step of `protocol.Store`; the arguments from ARGV[2] on are those of `store.py`.
 local function pool_and_key()
-  local pool = pool_of(ARGV[6])
-  return pool, ARGV[7], call('HGET', pool.states, ARGV[7])
+  local pool = pool_of(ARGV[2])
+  return pool, ARGV[3], call('HGET', pool.states, ARGV[3])
 end
 
--- A lane from eight arguments: its pool, id, rpm, tpm, rpd, whether it is configured, its names if it is not.
-local function asked_lane(at)
-  local limits = {rpm = number(ARGV[at + 2]), tpm = number(ARGV[at + 3]), rpd = number(ARGV[at + 4])}
-  local lane = lane_of(pool_of(ARGV[at]), ARGV[at + 1], limits)
-  lane.configured, lane.name = ARGV[at + 5] == '1', ARGV[at + 6]
+-- A lane from four arguments: its pool, its id, its limits and whether it is configured, its name if it is not.
+local function asked_lane()
+  local rpm, tpm, rpd, configured = struct.unpack('<dddB', ARGV[4])
+  local lane = lane_of(pool_of(ARGV[2]), ARGV[3], {rpm = given(rpm), tpm = given(tpm), rpd = given(rpd)})
+  lane.configured, lane.name = configured == 1, ARGV[5]
   return lane
 end
 
@@ -21,9 +19,16 @@ local function roster(at)
   return keys, at + 1 + size
 end
 
+-- The configured lanes, which follow the rosters.
+local function keep_all_configured(at)
+  for place = at, #ARGV do
+    for _, pool in ipairs(POOLS) do keep_configured(pool, ARGV[place]) end
+  end
+end
+
 function operations.open()
-  local same = call('GET', BASE .. ':options') == ARGV[6]
-  local at = 7
+  local same = call('GET', BASE .. ':options') == ARGV[2]
+  local at = 3
   for _, pool in ipairs(POOLS) do
     local keys
     keys, at = roster(at)
@@ -32,21 +37,23 @@ function operations.open()
     for place, key in ipairs(keys) do kept = kept and there[place] == key end
     if not kept then rebuild(pool, keys, true) end
   end
-  call('SET', BASE .. ':options', ARGV[6])
+  call('SET', BASE .. ':options', ARGV[2])
+  keep_all_configured(at)
 end
 
 function operations.replace()
-  local at = 7
+  local at = 3
   for _, pool in ipairs(POOLS) do
     local keys
     keys, at = roster(at)
-    rebuild(pool, keys, ARGV[6] == '1')
+    rebuild(pool, keys, ARGV[2] == '1')
   end
+  keep_all_configured(at)
 end
 
 function operations.take()
-  local lane = asked_lane(6)
-  local avoid, chance = ARGV[13], tonumber(ARGV[14])
+  local lane = asked_lane()
+  local avoid, chance = ARGV[6], tonumber(ARGV[7])
   local queue = queue_of(lane, chance and 'random' or O.selection)
   keep_lane(lane, FREE)
   local key, use, packed = choose(queue, avoid, chance)
@@ -63,11 +70,11 @@ function operations.take()
 end
 
 function operations.take_any()
-  local lane = asked_lane(6)
+  local lane = asked_lane()
   local size = call('LLEN', lane.pool.order)
   for _ = 1, size do
     local key = next_key(lane.pool)
-    if key ~= ARGV[13] or size == 1 then
+    if key ~= ARGV[6] or size == 1 then
       local packed = call('HGET', lane.pool.states, key)
       if state_of(packed)[TOKEN] == 0 then
         keep_lane(lane, FREE)
@@ -80,18 +87,18 @@ function operations.take_any()
 end
 
 function operations.next_key()
-  return (next_key(pool_of(ARGV[6])))
+  return (next_key(pool_of(ARGV[2])))
 end
 
 function operations.give_back()
   local pool, key, packed = pool_and_key()
   if not packed then return end
-  local state, token = state_of(packed), tonumber(ARGV[9])
+  local state, token = state_of(packed), tonumber(ARGV[5])
   if state[TOKEN] ~= 0 and state[TOKEN] == token then
     state[TOKEN] = 0
     put_state(pool, key, state)
   end
-  local lane = lane_of(pool, ARGV[8])
+  local lane = lane_of(pool, ARGV[4])
   local use = use_of(lane, key)
   if use then
     unreserve(use)
@@ -105,7 +112,7 @@ function operations.release()
   local pool, key, packed = pool_and_key()
   if not packed or packed == '' then return 0 end
   local state = state_of(packed)
-  if state[TOKEN] == 0 or state[TOKEN] ~= tonumber(ARGV[8]) then return 0 end
+  if state[TOKEN] == 0 or state[TOKEN] ~= tonumber(ARGV[4]) then return 0 end
   end_hold(pool, key, state)
   return 1
 end
@@ -128,7 +135,8 @@ local function apply_to_use(lane, key, effects, state)
 end
 
 function operations.apply()
-  local lane, key, flags = asked_lane(6), ARGV[13], ARGV[14]
+  local lane, key, flags = asked_lane(), ARGV[6], ARGV[7]
+  local requests, tokens, retry_after, token = struct.unpack('<dddd', ARGV[8])
   local pool = lane.pool
   local packed = call('HGET', pool.states, key)
   if not packed then return 0 end
@@ -136,14 +144,13 @@ function operations.apply()
   local function has(letter) return flags:find(letter, 1, true) and true or false end
   keep_lane(lane, FREE)
   apply_to_use(lane, key, {
-    seen = has('s'), mark = has('m'), requests = tonumber(ARGV[15]), tokens = tonumber(ARGV[16]),
-    retry_after = number(ARGV[17]),
+    seen = has('s'), mark = has('m'), requests = requests, tokens = tokens, retry_after = given(retry_after),
   }, state)
   if has('x') then strike(state) end
   if has('r') then
     state[REMOVED] = math.max(state[REMOVED], O.auth and now + O.auth or INF)
   end
-  local ends = state[TOKEN] ~= 0 and O.release == 'on-report' and (ARGV[18] == '' or tonumber(ARGV[18]) == state[TOKEN])
+  local ends = state[TOKEN] ~= 0 and O.release == 'on-report' and (not given(token) or token == state[TOKEN])
   local clears = has('c') and state[STRIKES] > 0
   if clears then state[STRIKES], state[STRUCK], state[OUTS] = 0, FREE, 0 end
   if ends then
@@ -173,7 +180,7 @@ function operations.restore()
 end
 
 function operations.restore_all()
-  local pool = pool_of(ARGV[6])
+  local pool = pool_of(ARGV[2])
   local found = call('HGETALL', pool.states)
   for place = 1, #found, 2 do restore(pool, found[place], found[place + 1]) end
   for _, lane in ipairs(lanes_of(pool)) do
@@ -185,7 +192,7 @@ end
 function operations.lift_mark()
   local pool, key, packed = pool_and_key()
   if not packed then return 0 end
-  local lane = lane_of(pool, ARGV[8])
+  local lane = lane_of(pool, ARGV[4])
   local use = use_of(lane, key)
   if use then
     lift(use)
@@ -205,17 +212,17 @@ function operations.clear_usage()
 end
 
 function operations.comeback()
-  local lane = lane_of(pool_of(ARGV[6]), ARGV[7])
-  local queue = queue_of(lane, ARGV[8] == '1' and 'random' or O.selection)
+  local lane = lane_of(pool_of(ARGV[2]), ARGV[3])
+  local queue = queue_of(lane, ARGV[4] == '1' and 'random' or O.selection)
   local first = call('ZRANGE', queue.parked, 0, 0, 'WITHSCORES')[2]
   local when = first and tonumber(first) or INF
   return when < INF and exact(math.max(0, when - now)) or nil
 end
 
--- ARGV[6] on: the lanes that are configured.
+-- ARGV[2] on: the lanes that are configured.
 function operations.sweep()
   local configured = {}
-  for place = 6, #ARGV do configured[ARGV[place]] = true end
+  for place = 2, #ARGV do configured[ARGV[place]] = true end
   for _, pool in ipairs(POOLS) do
     for _, id in ipairs(call('ZRANGEBYSCORE', pool.lanes, '-inf', exact(now))) do
       if not configured[id] then drop_lane(lane_of(pool, id)) end
@@ -224,5 +231,11 @@ function operations.sweep()
 end
 
 function operations.ping()
+  keep_time()
+end
+
+-- Obey the clock that was set back. It is a step of its own, so that no other carries what it needs along.
+function operations.shift()
+  if set_back then shift_all(math.max(set_back, kept_at)) end
   keep_time()
 end

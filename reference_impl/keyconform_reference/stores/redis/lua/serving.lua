@@ -44,11 +44,10 @@ local function choose(queue, avoid, chance)
 end
 
 local function serve(lane, key, use)
-  if lane.kept ~= INF then keep_lane(lane, now + AFTER_ACQUIRE) end
+  keep_lane(lane, now + (O.counted_on == 'acquire' and AFTER_USE or AFTER_ACQUIRE))
   if not (O.counted_on == 'acquire' or lane.reserves) then return use end
   use = use or new_use(lane.all)
   if O.counted_on == 'acquire' then
-    if lane.kept ~= INF then keep_lane(lane, now + AFTER_USE) end
     use[LAST_USED] = now
     add_use(use, 1, 0)
   end

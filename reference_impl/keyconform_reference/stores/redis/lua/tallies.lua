@@ -157,6 +157,3 @@ local function bucket()
   end
   return tally
 end
-
-local Minute = O.minute == 'bucket' and bucket() or O.minute == 'rolling' and rolling(MINUTE) or fixed(MinuteSpan)
-local Day = O.rolling_day and rolling(DAY) or fixed(DaySpan)

@@ -18,7 +18,7 @@ end
 function operations.row()
   local pool, key, packed = pool_and_key()
   if not packed then return nil end
-  return {told_state(state_of(packed))[2], told_use(use_of(lane_of(pool, ARGV[8]), key))}
+  return {told_state(state_of(packed))[2], told_use(use_of(lane_of(pool, ARGV[4]), key))}
 end
 
 -- For each pool its keys, whether each is valid, and its lanes: id, names, whether it is listed, uses by key.
@@ -49,7 +49,7 @@ function operations.standing()
 end
 
 function operations.standings()
-  local pool, told = pool_of(ARGV[6]), {}
+  local pool, told = pool_of(ARGV[2]), {}
   local keys = call('LRANGE', pool.order, 0, -1)
   for place, key in ipairs(keys) do
     told[2 * place - 1], told[2 * place] = key, told_state(state_of(call('HGET', pool.states, key)))
@@ -58,9 +58,5 @@ function operations.standings()
 end
 
 function operations.size()
-  return call('LLEN', pool_of(ARGV[6]).order)
+  return call('LLEN', pool_of(ARGV[2]).order)
 end
-
-local before = read_time()
-if before then shift_all(before) end
-return operations[OPERATION]()

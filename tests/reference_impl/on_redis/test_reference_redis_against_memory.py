@@ -25,7 +25,7 @@ CONFIGURED = (
     Model("closed", "closed", Limits(tpm=0), configured=True),
 )
 MODELS = (*CONFIGURED, Model("Fly", "fly", Limits(), configured=False))
-STEPS = 70
+STEPS = 60
 
 
 class Clock:
@@ -147,9 +147,7 @@ class Pair:
 
     async def on_open(self):
         await self.both("open", self.chance.choice(ROSTERS))
-        for pool in Pool:  # opened on the keys it has, memory begins its plain rotation anew
-            for store in (self.memory, self.other):
-                await store.replace(ROSTERS[0])
+        await self.both("replace", ROSTERS[0])  # opened on the keys it has, memory begins its plain rotation anew
 
     async def on_sweep(self):
         await self.both("sweep")
@@ -168,7 +166,7 @@ class Pair:
             return sorted(dataclasses.astuple(row) for row in rows)
 
         assert plain(await self.other.rows()) == plain(await self.memory.rows())
-        for pool in Pool:
+        for pool in Pool if self.chance.random() < 0.3 else ():
             await self.both("standings", pool)
             await self.both("size", pool)
             await self.both("standing", pool, self.chance.choice(KEYS))
@@ -209,5 +207,5 @@ def test_any_program_is_answered_as_by_the_memory_store(redis_url, options):
             finally:
                 await other.close()
 
-    for seed in range(4):
+    for seed in range(3):
         asyncio.run(program(seed))
