@@ -34,7 +34,7 @@ ENTRY_POINTS: Final = "keyconform.targets"
 REGISTERED: Final[Mapping[str, str]] = {
     "reference": "keyconform_reference:make_manager",
     "reference-lease": "keyconform_reference:make_lease_manager",
-    "reference-sqlite": "keyconform_reference:make_sqlite_manager",
+    "reference-sqlite": "keyconform_reference.embedded:make_manager",
     "reference-postgres": "keyconform_reference.servers.postgres:make_manager",
 }
 _MODULE: Final = re.compile(r"[\w-]+(\.[\w-]+)*")

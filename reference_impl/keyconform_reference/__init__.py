@@ -13,12 +13,9 @@ from .errors import (
 )
 from .factory import (
     Factory,
-    SqliteFactory,
     make_lease_manager,
     make_manager,
     make_manager_with,
-    make_sqlite_manager,
-    sqlite_store,
 )
 from .limits import Limits
 from .manager import KeyManager
@@ -38,7 +35,6 @@ __all__ = [
     "NotOpenError",
     "Options",
     "ProviderEmptyError",
-    "SqliteFactory",
     "StoreError",
     "UnknownKeyError",
     "UnknownModelError",
@@ -46,7 +42,5 @@ __all__ = [
     "make_lease_manager",
     "make_manager",
     "make_manager_with",
-    "make_sqlite_manager",
     "reset_key_manager_instance",
-    "sqlite_store",
 ]
