@@ -18,7 +18,7 @@ _SERVICE: Final = "keyconform_reference.service"
 REGISTERED: Final[Mapping[str, object]] = {
     "reference": "keyconform_reference:make_manager",
     "reference-lease": "pytest_keyconform.adapters.reference:ReferenceAdapter",
-    "reference-sqlite": "keyconform_reference:make_sqlite_manager",
+    "reference-sqlite": "keyconform_reference.embedded:make_manager",
     "reference-postgres": "keyconform_reference.servers.postgres:make_manager",
     "reference-redis": "keyconform_reference.servers.redis:make_manager",
 }

@@ -14,12 +14,9 @@ from .errors import (
 )
 from .factory import (
     Factory,
-    SqliteFactory,
     make_lease_manager,
     make_manager,
     make_manager_with,
-    make_sqlite_manager,
-    sqlite_store,
 )
 from .limits import Limits
 from .manager import KeyManager
@@ -39,7 +36,6 @@ __all__ = [
     "NotOpenError",
     "Options",
     "ProviderEmptyError",
-    "SqliteFactory",
     "StoreError",
     "UnknownKeyError",
     "UnknownModelError",
@@ -48,7 +44,5 @@ __all__ = [
     "make_lease_manager",
     "make_manager",
     "make_manager_with",
-    "make_sqlite_manager",
     "reset_key_manager_instance",
-    "sqlite_store",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .errors import ConfigurationError
 from .manager import KeyManager
 from .options import Options
 from .stores import MemoryStore
@@ -78,32 +77,6 @@ class Factory:
         return manager_of(pool, self.options, MemoryStore)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SqliteFactory:
-    """Makes managers whose state is in a SQLite file in ``pool.storage``; needs the extra ``sqlite``."""
-
-    options: Options = dataclasses.field(default_factory=Options)
-
-    @property
-    def policies(self) -> dict[str, Any]:
-        """The options by name, and what the store promises."""
-        return {**dataclasses.asdict(self.options), **LASTING}
-
-    def __call__(self, pool: StoredPoolLike) -> KeyManager:
-        """Return a new manager, not yet open; raises ``ConfigurationError`` without a storage or the extra."""
-        if pool.storage is None:
-            message = "the SQLite store needs a folder: the pool has no storage"
-            raise ConfigurationError(message)
-        return manager_of(pool, self.options, sqlite_store(pool.storage))
-
-
-def sqlite_store(folder: Path) -> Callable[[Rules], Store]:
-    """Return what ``KeyManager(store=...)`` takes, for a SQLite file in a folder."""
-    from .stores.sql import Sqlite, SqlStore
-
-    return lambda rules: SqlStore(rules, Sqlite(folder))
-
-
 def make_manager(pool: PoolLike) -> KeyManager:
     """Return a manager with the default options, not yet open."""
     return Factory()(pool)
@@ -116,8 +89,6 @@ def make_manager_with(options: Options) -> Factory:
 
 make_lease_manager = Factory(Options(tenure="lease"))
 """The factory of managers whose keys are leased: whoever has one has it alone."""
-make_sqlite_manager = SqliteFactory()
-"""The factory of managers on SQLite, with the default options."""
 
 
 def manager_of(pool: PoolLike, options: Options, store: Callable[[Rules], Store]) -> KeyManager:

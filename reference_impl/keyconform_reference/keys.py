@@ -261,6 +261,8 @@ class ModelUse:
         self.day.shift(before, now)
         self.last_mark = shifted(self.last_mark, before, now)
         self.mark_until = shifted(self.mark_until, before, now)
+        if self.last_used is not None:
+            self.last_used = min(self.last_used, now)
 
 
 def shifted(until: float, before: float, now: float) -> float:

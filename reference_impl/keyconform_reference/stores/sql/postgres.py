@@ -13,6 +13,12 @@ from keyconform_reference.errors import ConfigurationError
 from .library import AsyncEngine, DBAPIError, NullPool, await_only, create_async_engine
 from .tables import METADATA
 
+_driver: Any = None  # what lacks is said where it is needed: the other databases do without
+with contextlib.suppress(ImportError):
+    import asyncpg  # type: ignore[import-untyped]  # it has no types
+
+    _driver = asyncpg
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,11 +36,9 @@ class Postgres:
     """A database by its URL (``postgresql://user@host/name``); ``space`` tells apart the managers in it."""
 
     def __init__(self, url: str, space: str = "default") -> None:
-        try:
-            import asyncpg  # type: ignore[import-untyped]  # it has none
-        except ImportError as error:
+        if _driver is None:
             message = "the PostgreSQL store needs asyncpg: install pytest-keyconform[postgres]"
-            raise ConfigurationError(message) from error
+            raise ConfigurationError(message)
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in _SCHEMES:
             message = "a PostgreSQL store is named by a URL such as postgresql://user@host/name"
@@ -42,8 +46,8 @@ class Postgres:
         self.errors: tuple[type[BaseException], ...] = (
             DBAPIError,
             OSError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
+            _driver.PostgresError,
+            _driver.InterfaceError,
             ValueError,
         )
         self.space = f"{space}/"

@@ -97,7 +97,11 @@ def _usable(ledger: Ledger, pool: Pool, entries: Iterable[Entry]) -> Entry | Non
         when = entry.lane.free_at(entry.state, ledger.now)
         if when == FREE:
             return entry
-        ledger.park(pool, entry, max(when, ledger.now + _SOON))
+        # What keeps the key itself out is written down with the key: when that ends, no model sleeps on.
+        if entry.state.free_at(ledger.now) != FREE:
+            ledger.save_key(pool, entry.state)
+        else:
+            ledger.park(pool, entry, max(when, ledger.now + _SOON))
     return None
 
 

@@ -12,18 +12,22 @@ import secrets
 import sqlite3
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from keyconform_reference.errors import ConfigurationError, StoreError
 
 from .library import CreateIndex, CreateTable, NullPool, SQLAlchemyError, create_engine
 from .tables import METADATA
 
+_driver: Any = None  # what lacks is said where it is needed: the other databases do without
+with suppress(ImportError):
+    import aiosqlite
+
+    _driver = aiosqlite
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-
-    import aiosqlite
 
     from .library import Connection, Engine
 
@@ -47,12 +51,10 @@ class Sqlite:
     space = ""
 
     def __init__(self, folder: Path) -> None:
-        try:
-            import aiosqlite
-        except ImportError as error:
+        if _driver is None:
             message = "the SQLite store needs aiosqlite: install pytest-keyconform[sqlite]"
-            raise ConfigurationError(message) from error
-        self._link_by = aiosqlite.Connection
+            raise ConfigurationError(message)
+        self._link_by = _driver.Connection
         self._file = folder / "keyconform.sqlite"
         self._link: aiosqlite.Connection | None = None
         self._connection: Connection | None = None
