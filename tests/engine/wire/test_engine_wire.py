@@ -127,7 +127,7 @@ def test_requests_that_overlap_are_judged_by_linearizability(judge):
         ("LIVE03", "a request that was sent cannot be cancelled at an await of another process"),
     ],
 )
-def test_what_cannot_be_seen_from_outside_is_not_applicable(judge, id, why):  # noqa: A002
+def test_what_cannot_be_seen_from_outside_is_not_applicable(judge, id, why):
     """The report says why."""
     result = judge(id)[id]
     assert result.status == "not-applicable"
