@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from pytest_keyconform.conformance import Conformance, Facts, told
 from pytest_keyconform.engine.clock import real_monotonic, real_sleep
+from pytest_keyconform.engine.run_coverage import add_measured, measured_here
 from pytest_keyconform.errors import TargetError, UsageError
 from pytest_keyconform.verdict import Inconclusive
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 GRACE = 10.0  # seconds, beyond the time-out that the process itself keeps, in which it has to answer
 HURRIED = 3.0  # the same once a process had to be ended
+STOPPING = 60.0  # seconds in which a service that was started is stopped
 OPENINGS = 4  # importing, and opening in three ways, each within the time-out
 SUPPORTED: Final = sys.platform == "linux" and hasattr(os, "fork")  # elsewhere a fork is not safe to go on from
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -122,6 +124,9 @@ class Supervised:
     def _end(self) -> None:
         if self._child is not None:
             self._measured = self.measured()
+            if self._facts.launched:
+                with suppress(Lost, Fault, OSError):
+                    self._child.ask("end", (), within=STOPPING)
             self._child.end()
             self._child = None
 
@@ -160,7 +165,7 @@ class Child:
         except KeyboardInterrupt:
             self.end()
             raise
-        _add(measured)
+        add_measured(measured)
         if error is not None:
             raise error
         return answer
@@ -234,7 +239,10 @@ class _Served:
         if what == "start":
             conformance.start()
             facts = conformance.facts()
-            return facts.policies, facts.operations
+            return facts.policies, facts.operations, facts.launched
+        if what == "end":
+            conformance.end()
+            return None
         if what == "judge":
             return conformance.judge(*arguments), conformance.timed_out
         return conformance.replay(*arguments)
@@ -257,7 +265,7 @@ def _live(ours: socket.socket, theirs: socket.socket, serving: Callable[[], _Ser
             while True:
                 what, arguments = connection.recv()
                 answer, error = served.answer(what, arguments)
-                connection.send((answer, _portable(error), _measured(), served.measured()))
+                connection.send((answer, _portable(error), measured_here(), served.measured()))
         status = 0
     finally:
         os._exit(status)
@@ -272,29 +280,3 @@ def _portable(error: Exception | None) -> Exception | None:
     except Exception:  # noqa: BLE001 - whatever its constructor wants
         return TargetError(str(error))
     return error
-
-
-def _measured() -> bytes | None:
-    """Answer what coverage measured here so far; None where it measures nothing."""
-    running = _coverage()
-    if running is None:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that nothing was collected: not here
-        found: bytes = running.get_data().dumps()
-    return found
-
-
-def _add(measured: bytes | None) -> None:
-    """Add what was measured in the process that judges: it does not live to write it down itself."""
-    running = _coverage()
-    if running is None or measured is None:
-        return
-    there = type(running.get_data())(no_disk=True)
-    there.loads(measured)
-    running.get_data().update(there)
-
-
-def _coverage() -> Any:  # noqa: ANN401 - of a package that is not imported for this
-    coverage = sys.modules.get("coverage")
-    return None if coverage is None else coverage.Coverage.current()

@@ -131,7 +131,7 @@ def test_a_lease_comes_back_as_the_object_that_it_was():
 
 
 def test_errors_are_told_with_what_a_caller_may_expect():
-    """An error of the backend's own is typed, one of Python's is not, and an answer that JSON has no word for is said."""
+    """An error of the backend's own is typed, one of Python's is not; what JSON has no word for is said."""
     wrong = [
         {"op": "acquire", "model": "none"},
         {"op": "acquire", "model": "broken"},
