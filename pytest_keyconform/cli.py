@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pytest_keyconform import introducing
 from pytest_keyconform.commands import add, root_folder
 from pytest_keyconform.errors import SettingError, UsageError
 
@@ -69,6 +70,7 @@ def _parser() -> Parser:
     explain.add_argument("id", metavar="ID", help="such as ACQ01")
     explain.set_defaults(run=_explain)
     add(commands)
+    introducing.add(commands)
     selftest = commands.add_parser(
         "selftest",
         help="check the harness itself, by planted bugs and a sound manager",

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.catalogue.invariant import Invariant
     from pytest_keyconform.report import InvariantReport
-    from pytest_keyconform.spec.settings import Settings, TargetSetting
+    from pytest_keyconform.spec.settings import Settings
+    from pytest_keyconform.spec.target_setting import TargetSetting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

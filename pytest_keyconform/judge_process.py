@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 from pytest_keyconform.engine.clock import real_monotonic, real_sleep
+from pytest_keyconform.engine.run_coverage import add_measured, measured_here
 from pytest_keyconform.errors import TargetError, UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Child:
         except KeyboardInterrupt:
             self.end()
             raise
-        _add(measured)
+        add_measured(measured)
         if error is not None:
             raise error
         return answer
@@ -177,7 +178,10 @@ class Served:
         if what == "start":
             conformance.start()
             facts = conformance.facts()
-            return facts.policies, facts.operations
+            return facts.policies, facts.operations, facts.launched
+        if what == "end":
+            conformance.end()
+            return None
         if what == "judge":
             return conformance.judge(*arguments), conformance.timed_out
         return conformance.replay(*arguments)
@@ -206,7 +210,7 @@ def live(number: int, serving: Callable[[], Served]) -> NoReturn:
         while True:
             what, arguments = connection.recv()
             answer, error = served.answer(what, arguments)
-            connection.send((answer, _portable(error), _measured(), served.measured()))
+            connection.send((answer, _portable(error), measured_here(), served.measured()))
     os._exit(0)
 
 
@@ -219,29 +223,3 @@ def _portable(error: Exception | None) -> Exception | None:
     except Exception:  # noqa: BLE001 - whatever its constructor wants
         return TargetError(str(error))
     return error
-
-
-def _measured() -> bytes | None:
-    """Answer what coverage measured here so far; None where it measures nothing."""
-    running = _coverage()
-    if running is None:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that nothing was collected: not here
-        found: bytes = running.get_data().dumps()
-    return found
-
-
-def _add(measured: bytes | None) -> None:
-    """Add what was measured in the process that judges: it does not live to write it down itself."""
-    running = _coverage()
-    if running is None or measured is None:
-        return
-    there = type(running.get_data())(no_disk=True)
-    there.loads(measured)
-    running.get_data().update(there)
-
-
-def _coverage() -> Any:  # noqa: ANN401 - of a package that is not imported for this
-    coverage = sys.modules.get("coverage")
-    return None if coverage is None else coverage.Coverage.current()

@@ -19,7 +19,8 @@ from pytest_keyconform.errors import AdapterError
 from pytest_keyconform.gate import UNUSABLE, Policy, decide
 from pytest_keyconform.render import terminal
 from pytest_keyconform.report import FAILING, Coverage
-from pytest_keyconform.spec.settings import Settings, TargetSetting
+from pytest_keyconform.spec.settings import Settings
+from pytest_keyconform.spec.target_setting import TargetSetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

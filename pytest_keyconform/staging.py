@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.conformance.scenarios.rule import ScenarioRule
     from pytest_keyconform.report import InvariantReport
-    from pytest_keyconform.spec.settings import Settings, TargetSetting
+    from pytest_keyconform.spec.settings import Settings
+    from pytest_keyconform.spec.target_setting import TargetSetting
 
 
 def stage(request: pytest.FixtureRequest) -> Callable[..., InvariantReport]:

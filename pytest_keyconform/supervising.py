@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pytest_keyconform.conformance import Conformance, Facts, told
 from pytest_keyconform.engine.clock import real_monotonic
 from pytest_keyconform.errors import TargetError
-from pytest_keyconform.judge_process import HURRIED, Child, Lost, Served, live, wait_idly
+from pytest_keyconform.judge_process import HURRIED, Child, Fault, Lost, Served, live, wait_idly
 from pytest_keyconform.verdict import Inconclusive
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.report import InvariantReport, Report
 
 GRACE = 10.0  # seconds, beyond the time-out that the process itself keeps, in which it has to answer
+STOPPING = 60.0  # seconds in which a service that was started is stopped
 OPENINGS = 4  # importing, and opening in three ways, each within the time-out
 SUPPORTED: Final = sys.platform == "linux" and hasattr(os, "fork")  # elsewhere a fork is not safe to go on from
 
@@ -120,5 +122,8 @@ class Supervised:
     def _end(self) -> None:
         if self._child is not None:
             self._measured = self.measured()
+            if self._facts.launched:
+                with suppress(Lost, Fault, OSError):
+                    self._child.ask("end", (), within=STOPPING)
             self._child.end()
             self._child = None

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_keyconform.catalogue.invariant import Invariant
-    from pytest_keyconform.spec.settings import Settings, TargetSetting
+    from pytest_keyconform.spec.settings import Settings
+    from pytest_keyconform.spec.target_setting import TargetSetting
 
 
 class TargetRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import weakref
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -102,6 +103,7 @@ class Connection:
 
     def __init__(self, made: socket.socket, host: str) -> None:
         self._socket, self._host = made, host
+        weakref.finalize(self, made.close)
         self._stream = Stream(made.fileno(), made.fileno())
         self._state = h11.Connection(h11.CLIENT)
 

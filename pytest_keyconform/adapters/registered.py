@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -14,13 +15,16 @@ from pytest_keyconform.errors import TargetError
 from pytest_keyconform.spec.policies import Policies
 
 ENTRY_POINTS: Final = "keyconform.targets"
-_SERVICE: Final = "keyconform_reference.service"
 REGISTERED: Final[Mapping[str, object]] = {
     "reference": "keyconform_reference:make_manager",
     "reference-lease": "pytest_keyconform.adapters.reference:ReferenceAdapter",
     "reference-sqlite": "keyconform_reference.embedded:make_manager",
     "reference-postgres": "keyconform_reference.servers.postgres:make_manager",
     "reference-redis": "keyconform_reference.servers.redis:make_manager",
+    "reference-http": {
+        "target": "http://127.0.0.1:{port}",
+        "start": [sys.executable, "-m", "keyconform_reference.running", "--port", "{port}", "--protocol"],
+    },
 }
 ELSEWHERE: Final = ("http:", "https:", "stdio:")
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
-import sys
 import tempfile
-import warnings
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -20,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from freezegun import api
 
 from pytest_keyconform.adapters.keys import without_canaries
+from pytest_keyconform.adapters.spawning import end_group, spawned, without_keys
 from pytest_keyconform.adapters.streams import PATIENCE, running_loop, too_long, wait_for
 from pytest_keyconform.errors import TargetError, WireError
 
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-_PROVIDER_KEY: Final = re.compile(r".*API_?KEYS?", re.IGNORECASE)
-_DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 _MOST: Final = 1 << 16
 _SHOWN: Final = 12  # lines of what a process said last, as a message shows them
 _ENDING: Final = 2.0  # seconds in which a process whose output has ended should end too
@@ -55,7 +50,7 @@ class Stdio:
         if not self._command:
             raise TargetError("stdio: expected a command line after the colon, such as 'stdio:node app.js'")
         self._folder = folder
-        self._environment = {name: value for name, value in environment.items() if not _PROVIDER_KEY.fullmatch(name)}
+        self._environment = without_keys(environment)
         self._errors = _file_without_a_name()
         weakref.finalize(self, os.close, self._errors)
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,26 +99,12 @@ class Stdio:
             self._outgoing, self._incoming = bytearray(), bytearray()
             self._asked, self._found, self._loop = set(), {}, None
             process = self._process = self._spawned()
-            self._last = weakref.finalize(self, _end, process, os.getpid())
+            self._last = weakref.finalize(self, end_group, process, os.getpid())
         return self._process
 
     def _spawned(self) -> subprocess.Popen[bytes]:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # other threads: none of theirs is waited for
-                process = subprocess.Popen(  # noqa: S603 - what the user named
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=self._errors,
-                    cwd=self._folder,
-                    env=self._environment,
-                    process_group=0,
-                    preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one call
-                    bufsize=0,
-                )
-        except OSError as error:
-            raise TargetError(f"stdio: {self._command[0]!r} cannot be started: {error.strerror}") from None
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._errors}
+        process = spawned(self._command, self._environment, folder=self._folder, **pipes)
         for pipe in _pipes(process):
             os.set_blocking(pipe, False)
         return process
@@ -271,19 +252,3 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[int, int]:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("a process is started with pipes")
     return process.stdin.fileno(), process.stdout.fileno()
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-
-
-def _end(process: subprocess.Popen[bytes], owner: int) -> None:
-    """End a process group; in a copy of the process that it is a child of, only let go of it."""
-    if os.getpid() == owner:
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()

@@ -52,16 +52,17 @@ class Stream:
         future: asyncio.Future[None] = loop.create_future()
         add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
         descriptor = self._write if writing else self._read
-        add(descriptor, _wake, future)
+
+        def wake() -> None:
+            remove(descriptor)  # or it would be told at each look, as long as the task is held
+            if not future.done():
+                future.set_result(None)
+
+        add(descriptor, wake)
         try:
             await future
         finally:
             remove(descriptor)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

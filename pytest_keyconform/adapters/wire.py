@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
+    from pytest_keyconform.adapters.launching import Launched
     from pytest_keyconform.spec.pool import Pool
 
 CLOCK: Final = "clock"
@@ -46,12 +47,13 @@ class Line(Protocol):
 class Dialogue:
     """One conversation: a hello, then any number of openings and closings, one manager at a time.
 
-    ``now`` answers the time to tell, in seconds since 1970. ``_open`` holds from an opening to its closing: where one
-    never came, or an answer did not, the conversation is begun anew.
+    ``launched`` is the service that was started for it. ``now`` answers the time to tell, in seconds since 1970.
+    ``_open`` holds from an opening to its closing: where one never came, or an answer did not, it is begun anew.
     """
 
-    def __init__(self, line: Line, address: str) -> None:
+    def __init__(self, line: Line, address: str, launched: Launched | None = None) -> None:
         self.line = line
+        self.launched = launched
         self.address = address
         self.now: Callable[[], float] = time.time
         self._hello: Hello | None = None
@@ -110,6 +112,12 @@ class Dialogue:
     def told_now(self) -> str:
         """Answer the time as it is told: ISO 8601, UTC, in microseconds."""
         return datetime.fromtimestamp(self.now(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def end(self) -> None:
+        """End the conversation, and the service that was started for it."""
+        self._break_off()
+        if self.launched is not None:
+            self.launched.end()
 
     def _break_off(self) -> None:
         self._greeted = self._open = False

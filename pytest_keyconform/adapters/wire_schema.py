@@ -37,10 +37,10 @@ _ANSWERS: Final[dict[str, dict[str, Any]]] = {
             {"type": "object", "properties": {"rpm": _COUNTER, "tpm": _COUNTER, "rpd": _COUNTER}},
         ]
     },
-    **dict.fromkeys(("next_key", "random_key", "fail"), {"type": ["string", "null"]}),
-    **dict.fromkeys(("record", "is_valid", "is_secret", "health"), {"type": "boolean"}),
-    **dict.fromkeys(("failures", "advance_layer"), {"type": "integer"}),
-    **dict.fromkeys(("status", "all_keys", "state", "bulk", "configure"), {"type": "object"}),
+    **{key: {"type": ["string", "null"]} for key in ("next_key", "random_key", "fail")},
+    **{key: {"type": "boolean"} for key in ("record", "is_valid", "is_secret", "health")},
+    **{key: {"type": "integer"} for key in ("failures", "advance_layer")},
+    **{key: {"type": "object"} for key in ("status", "all_keys", "state", "bulk", "configure")},
 }
 
 

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.survey import Backend
     from pytest_keyconform.history import History
     from pytest_keyconform.operation import Claims
-    from pytest_keyconform.spec.settings import Settings, TargetSetting
+    from pytest_keyconform.spec.settings import Settings
+    from pytest_keyconform.spec.target_setting import TargetSetting
     from pytest_keyconform.workload import Workload
 
 
@@ -55,10 +56,14 @@ SHARES = (1, 10, 10, 60)  # of the time-out, after no, one, two and more invaria
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a report says of a target: the policies it declares, and the operations it has."""
+    """What a report says of a target: the policies it declares, and the operations it has.
+
+    ``launched``: a service was started for it, which is to be stopped.
+    """
 
     policies: dict[str, object] = field(default_factory=dict)
     operations: tuple[str, ...] = ()
+    launched: bool = False
 
 
 class Conformance:
@@ -98,16 +103,18 @@ class Conformance:
     def start(self) -> None:
         """Resolve the target and open it once; raises `UsageError` where that cannot be done."""
         roots = self._settings.search or (Path.cwd(),)
-        table = (
-            {}
-            if self._setting.policies is None
-            else {self.name: self._setting.model_dump(include={"target", "policies"})}
-        )
+        said = self._setting.table()
+        table = {self.name: said} if said else {}
         with self._measuring(), self._clock, Abandoning():
             self._target = resolve(self.name if table else self._setting.target, roots=roots, targets=table)
             self._clock.watch(self._target.modules())
             settings = self._settings
             self._backend = survey(self._target, self._clock, seed=settings.seed, seconds=settings.timeout)
+
+    def end(self) -> None:
+        """Let go of a target in another process, and stop the service that was started for it."""
+        if self._target is not None and self._target.dialogue is not None:
+            self._target.dialogue.end()
 
     def judge(self, id: str) -> InvariantReport:  # noqa: A002 - the word of the catalogue
         """Judge one invariant; whatever the backend does, an answer comes."""
@@ -145,7 +152,8 @@ class Conformance:
         """Answer what is known of the target; nothing before `start`."""
         policies = Policies() if self._target is None else self._target.policies
         operations = () if self._backend is None else tuple(sorted(self._backend.claims.operations))
-        return Facts(policies.declared(), operations)
+        dialogue = None if self._target is None else self._target.dialogue
+        return Facts(policies.declared(), operations, dialogue is not None and dialogue.launched is not None)
 
     def report(self, results: Iterable[InvariantReport], facts: Facts | None = None) -> Report:
         """Fold what came of the invariants; ``facts`` where another process opened the target."""

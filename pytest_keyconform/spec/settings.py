@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from pytest_keyconform.errors import SettingError
 from pytest_keyconform.spec import report_setting
 from pytest_keyconform.spec.places import made, place_of
 from pytest_keyconform.spec.report_setting import ReportSetting
+from pytest_keyconform.spec.target_setting import Seconds, Strict, TargetSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,20 +53,7 @@ EXPECTED = {
 }
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TargetSetting(_Strict):
-    """One target: its display name, the target string, the policies set for it, and what the user typed."""
-
-    name: str = Field(min_length=1)
-    target: str = Field(min_length=1)
-    policies: dict[str, Any] | None = None
-    asked: str
-
-
-class Settings(_Strict):
+class Settings(Strict):
     """What was asked for; ``seed`` is drawn already where it was ``random``, ``search`` holds where modules are."""
 
     targets: tuple[TargetSetting, ...] = ()
@@ -76,8 +64,8 @@ class Settings(_Strict):
     reports: tuple[ReportSetting, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     replay: str | None = None
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
-    max_time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    timeout: Seconds = 60.0
+    max_time: Seconds | None = None
     waivers: Path | None = None
     baseline: Path | None = None
     require: Kind | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from keyconform_reference.keys import Hold, Pool
 from keyconform_reference.reports import Lease
@@ -28,10 +28,21 @@ if TYPE_CHECKING:
     from .protocol import Roster, Rules
 
 
-class MemoryStore:
-    """A ``Store`` in memory; see ``protocol.Store`` for what each step does."""
+class Clock(Protocol):
+    """What tells the time."""
 
-    def __init__(self, rules: Rules) -> None:
+    def time(self) -> float:
+        """Return seconds since 1970."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+
+class MemoryStore:
+    """A ``Store`` in memory; see ``protocol.Store`` for what each step does. ``clock`` is ``time``, or like it."""
+
+    def __init__(self, rules: Rules, *, clock: Clock = time) -> None:
+        self._clock = clock
         self._rules = rules
         self._options = rules.options
         self._tokens = itertools.count(1)
@@ -246,7 +257,7 @@ class MemoryStore:
 
     def _now(self) -> float:
         """Return the wall time; where it was set back, first move everything with it (000-19)."""
-        now, steady = time.time(), time.monotonic()
+        now, steady = self._clock.time(), self._clock.monotonic()
         last, last_steady = self._last
         if now < last:
             # What the clock would show had nobody touched it. If the steady clock went back as well, a minute
