@@ -93,9 +93,9 @@ class Step:
     until ``mend``, ``crash``: as restart, but it is killed, and ``set_clock``: the wall clock is set forth, or back if
     ``seconds`` is negative, while monotonic time goes on. ``census`` counts the tasks, timers and threads that the
     backend has started and not ended, ``memory`` what it holds, ``statements`` what it has asked of SQLite so far,
-    ``rows`` and ``files`` what its storage holds. ``spoil_lists`` changes the lists that the factory was given. ``source`` changes
-    the state of the source of limits, and its page, ``asked`` tells what it saw. An operation with the argument
-    ``kill`` is killed as it touches the store for the time of that number, from 0.
+    ``rows`` and ``files`` what its storage holds. ``spoil_lists`` changes the lists that the factory was given.
+    ``source`` changes the state of the source of limits, and its page, ``asked`` tells what it saw. An operation with
+    the argument ``kill`` is killed as it touches the store for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable. ``exact``

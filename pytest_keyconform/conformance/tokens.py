@@ -2,8 +2,8 @@
 
 ``ACQ01:t1:two/-/r1-1`` is the workload ``two`` of ACQ01 on the engine ``t`` (tasks; the others are in `ENGINES`), token
 version 1, with no step left out, under the schedule ``r1-1``. ``ACQ01:t1:two/0.3~9/r1-1/s7`` leaves out the steps 0
-and 3 to 9, under seed 7. A generated program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``. Where choice points
-are places of bytecode the token names its Python: ``ACQ01:h1@3.12:two/-/r4-1``.
+and 3 to 9, under seed 7. A generated program travels in the token itself: ``ACQ05:t1:~eJyr.../-/f``. Where choice
+points are places of bytecode the token names its Python: ``ACQ01:h1@3.12:two/-/r4-1``.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ PROGRAM = (acquire("a1", model="m2"), record(Ref("a1"), tokens=30, outcome="quot
     [
         NAMED,
         Token(id="FAIL10", engine="sequential", program="x", dropped=frozenset({0, 3}), seed=7),
+        Token(id="FAIL10", engine="tasks", program="x", dropped=frozenset({0, 1, 3, 4, 5, 6, 9, 11, 12, 13})),
         Token(id="ACQ05", engine="tasks", program=PROGRAM, schedule=Schedule(base=Base.FIFO, fair_from=9)),
     ],
 )
@@ -33,6 +34,13 @@ def test_a_token_is_one_line_that_reads_back(token: Token) -> None:
 def test_a_named_token_is_short() -> None:
     """The token of a directed workload can be typed by hand."""
     assert str(NAMED) == "ACQ01:t1:two/-/r1-1"
+
+
+def test_steps_that_follow_each_other_are_written_as_one() -> None:
+    """A long program of which most was left out has a short token."""
+    token = Token(id="ACQ07", engine="tasks", program="fresh", dropped=frozenset({*range(310), 311, 312}))
+    assert str(token).startswith("ACQ07:t1:fresh/0~309.311.312/")
+    assert read(str(token)) == token
 
 
 @pytest.mark.parametrize(
