@@ -28,7 +28,7 @@ from pytest_keyconform.engine import clock as clocks
 from pytest_keyconform.engine.open.on_tasks import TaskPrograms
 from pytest_keyconform.engine.open.on_threads import ThreadPrograms
 from pytest_keyconform.engine.open.program import Outcome, UserProgram
-from pytest_keyconform.engine.search.bounded import Bounded
+from pytest_keyconform.engine.search.portfolio import Portfolio
 from pytest_keyconform.engine.search.random import RandomWalk
 from pytest_keyconform.engine.search.replay import Replay
 from pytest_keyconform.engine.threads.world import ThreadWorld
@@ -86,8 +86,8 @@ class Bench:
         return wrong(program, self._runners[pair.threads].run(user, scheduler))
 
     def search(self, pair: Pair, program: Program, *, budget: int) -> Found:
-        """Search with ever more deviations, as the conformance run does."""
-        scheduler = Bounded()
+        """Search with the portfolio, as the conformance run does."""
+        scheduler = Portfolio(seed=0, budget=budget)
         count, begun = 0, clocks.real_perf_counter()
         found = False
         while not found and count < budget and scheduler.begin():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.engine.explore import Found, explore
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Workload
 
 READABLE = 6  # switches that a reader follows without effort
+FEW = 2  # deviations that a schedule may have without a search for one with fewer
 CALMING = 200  # executions spent on a schedule with fewer of them
 TRIES = 10  # runs in which a breach of a backend that is not deterministic may show again
 IN_REAL_TIME = "seen in real time: a replay may need several tries; what is below is what was recorded"
@@ -48,7 +49,7 @@ def confirmed(runner: Runner, workload: Workload, found: Found, judge: Judge) ->
         return Confirmed(frozenset(), found, IN_REAL_TIME)
     dropped, smallest = shrink(runner, workload, found, judge)
     program = workload.without(dropped)
-    smallest = _calmer(runner, program, smallest, judge)
+    smallest = _calmer(runner, program, fewer(runner, program, smallest, judge), judge)
     shown: Found | None = None
     steady = True
     for number in range(TRIES):
@@ -60,6 +61,23 @@ def confirmed(runner: Runner, workload: Workload, found: Found, judge: Judge) ->
         if shown is not None and number:
             return Confirmed(dropped, shown, None if steady else BY_CHANCE)
     return Confirmed(dropped, smallest, ONCE.format(tries=TRIES))
+
+
+def fewer(runner: Runner, program: Workload, found: Found, judge: Judge) -> Found:
+    """Answer the breach with few deviations instead of a walk's many: searched anew, else without those not needed."""
+    if len(found.execution.schedule.deviations) <= FEW:
+        return found
+    searched = explore(runner, program, Bounded(last=FEW), judge, budget=CALMING).found
+    if searched is not None and searched.violation.signature == found.violation.signature:
+        return searched
+    for deviation in reversed(found.execution.schedule.deviations[-CALMING:]):
+        schedule = found.execution.schedule
+        left = tuple(one for one in schedule.deviations if one != deviation)
+        execution = again(runner, program, replace(schedule, deviations=left))
+        judgement = judge(execution.history)
+        if isinstance(judgement, Violation) and judgement.signature == found.violation.signature:
+            found = Found(execution, judgement)
+    return found
 
 
 def _calmer(runner: Runner, program: Workload, found: Found, judge: Judge) -> Found:

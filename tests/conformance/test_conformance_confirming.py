@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import pytest
 
 from pytest_keyconform.conformance import Conformance
+from pytest_keyconform.conformance.confirming import fewer
+from pytest_keyconform.engine.explore import Found
+from pytest_keyconform.schedule import Base, Schedule
 from pytest_keyconform.spec.settings import Settings, TargetSetting
+from pytest_keyconform.verdict import Violation
 
 MANAGER = """
 import random
@@ -51,3 +58,31 @@ def test_a_breach_is_told_with_what_a_replay_is_worth(tmp_path, answer, note):
     assert report.status == "violated"
     told = report.counterexample.note
     assert told is None if note is None else told.startswith(note)
+
+
+@dataclass
+class Points:
+    """A program of ten choice points that breaks where these of them go to the second of two tasks."""
+
+    needed: frozenset[int]
+    name = "tasks"
+    repeatable = complete = True
+
+    def run(self, workload, scheduler, *, observed=False):
+        chosen = [scheduler.choose((0, 1), 0) for _ in range(10)]
+        broken = all(chosen[point] for point in self.needed)
+        return SimpleNamespace(history=broken, schedule=scheduler.schedule(), moments=(), overlapped=None)
+
+
+def broken(history):
+    return Violation(signature="s", operation=None, expected="no", observed="yes") if history else None
+
+
+@pytest.mark.parametrize("needed", [{4}, {1, 7}, {1, 3, 5, 8}])
+def test_a_walk_is_told_with_the_deviations_that_it_needs(needed):
+    """A schedule of a random walk is replaced by one with few deviations, or loses those that change nothing."""
+    runner = Points(frozenset(needed))
+    walk = Schedule(base=Base.RUN, deviations=tuple((point, 1) for point in range(10)))
+    execution = SimpleNamespace(schedule=walk, history=True, moments=())
+    found = fewer(runner, None, Found(execution, broken(True)), broken)
+    assert {point for point, _ in found.execution.schedule.deviations} == needed

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from pytest_keyconform.schedule import Schedule
 
 FIRST, LAST = 1, 3  # the bounds before and after the walks
+SURE = 64  # executions that go to the first bounds, however small the budget: they find what is usual
 
 
 class Portfolio:
     """Bounds 0 and 1, then random walks and PCT in turn, then bounds 2 and 3, then walks to the end of the budget.
 
-    No part takes more than half of what is left of ``budget``, in executions, so that a program with very many
-    orders at bound 1 is still walked through. All share one tree: what one has tried the bounded one leaves out.
-    ``exhausted`` tells that every order of the program was tried. Seeded: the same seed, the same schedules.
+    The first bounds take `SURE` executions or half of ``budget``, the walks then a third of what is left, so that a
+    program with very many orders at one bound is still walked through. There are no walks where what is left may do
+    to try every order: they would run some of them twice. All share one tree: what one has tried the bounded one
+    leaves out. ``exhausted`` tells that every order was tried. Seeded: the same seed, the same schedules.
     """
 
     def __init__(self, *, seed: int, budget: int) -> None:
@@ -65,10 +67,15 @@ class Portfolio:
 
     def _parts(self) -> Iterator[Scheduler]:
         """Yield the strategy of each execution, begun."""
-        for bound in (FIRST, LAST):
-            self._bounded.last = bound
-            yield from self._run(repeat(self._bounded, self._left // 2))
-            yield from self._run(islice(self._walks, self._left // 2 if bound == FIRST else None))
+        bounded, walks = self._bounded, self._walks
+        bounded.last = FIRST
+        yield from self._run(repeat(bounded, max(SURE, self._left // 2)))
+        yield from self._run(islice(walks, 0 if self._tree.open <= self._left else self._left // 3))
+        bounded.last = LAST
+        yield from self._run(repeat(bounded, self._left * 3 // 4))
+        bounded.last = None
+        yield from self._run(repeat(bounded, self._left if self._tree.open <= self._left else 0))
+        yield from self._run(walks)
 
     def _run(self, schedulers: Iterable[Scheduler]) -> Iterator[Scheduler]:
         for scheduler in schedulers:

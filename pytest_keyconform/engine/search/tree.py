@@ -43,6 +43,12 @@ class Tree:
         return self._open == 0 and self._steady and not self._cut
 
     @property
+    def open(self) -> int:
+        """How many branches nobody took: at least so many executions are left."""
+        self._settle()
+        return self._open
+
+    @property
     def steady(self) -> bool:
         """Whether the same choices always led to the same choice points.
 
