@@ -106,7 +106,7 @@ def test_a_target_may_be_registered_by_an_entry_point(app, monkeypatch, tmp_path
     [
         (
             "referense",
-            r"'referense': expected module:factory or a registered target \(reference\), did you mean 'reference'\?",
+            r"'referense': expected module:factory or a registered .*\(reference, .*\), did you mean 'reference'\?",
         ),
         ("http://localhost:1", r"http targets are not available in this version"),
         ("stdio:node app.js", r"stdio targets are not available in this version"),
