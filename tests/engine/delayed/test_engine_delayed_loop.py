@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -227,6 +228,20 @@ def test_what_is_left_is_ended(clock):
 
     DelayedLoop(clock).run(main())
     assert sorted(ended) == ["counting", "stubborn"]
+
+
+def test_tasks_that_are_done_are_let_go(clock):
+    """A backend that makes a task for each call is not taken for one whose memory grows."""
+
+    async def main():
+        seen = []
+        for _ in range(50):
+            task = asyncio.ensure_future(turn(0))
+            seen.append(weakref.ref(task))
+            await task
+        return sum(one() is not None for one in seen)
+
+    assert DelayedLoop(clock).run(main()) <= 2
 
 
 def test_trouble_nobody_sees_is_kept(clock):
