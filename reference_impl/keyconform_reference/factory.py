@@ -10,8 +10,10 @@ from .options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from .limits import LimitsLike
+    from .source import LimitsSource
 
 
 class PoolLike(Protocol):
@@ -45,6 +47,14 @@ class PoolLike(Protocol):
     def paid_key(self) -> str:
         """The key of ``get_paid_key``."""
 
+    @property
+    def storage(self) -> Path | None:
+        """A folder for what is to last."""
+
+    @property
+    def limits_source(self) -> str | None:
+        """The address of a page that publishes limits."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Factory:
@@ -68,7 +78,16 @@ class Factory:
             max_failures=pool.max_failures,
             max_retries=pool.max_retries,
             paid_key=pool.paid_key,
+            source=_source(pool),
         )
+
+
+def _source(pool: PoolLike) -> LimitsSource | None:
+    if pool.limits_source is None:
+        return None
+    from .source import LimitsSource  # it imports httpx, which nobody needs who has no source
+
+    return LimitsSource(pool.limits_source, storage=pool.storage)
 
 
 def make_manager(pool: PoolLike) -> KeyManager:

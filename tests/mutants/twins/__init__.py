@@ -19,6 +19,7 @@ from twins import (
     recovering,
     remote,
     shapes,
+    sourced,
     stored,
     waiting,
     wrapped,
@@ -87,6 +88,7 @@ TWINS = (
     provided.Provided,
     remote.SoundOverSockets,
     remote.SoundInAThread,
+    *sourced.TWINS,
 )
 """Every twin: a class or function that is a factory."""
 
