@@ -64,6 +64,11 @@ class Opening:
         return (self.after.get("requests") or 0) > (self.before.get("requests") or 0)
 
     @property
+    def answered(self) -> bool:
+        """Whether it was answered with a good page; a first opening is taken to ask where nobody tells otherwise."""
+        return self.published.good and (self.asked is True or (self.kept is None and self.after is None))
+
+    @property
     def warned(self) -> bool | None:
         """Whether anything was warned of; None where that cannot be told."""
         counts = [None if told is None else told.get("warnings") for told in (self.before, self.after)]
@@ -87,7 +92,7 @@ def openings(history: History) -> Iterator[Opening]:
         elif operation.name in OPENINGS:
             opening = Opening(operation, published, kept, before, _next_told(history, place))
             yield opening
-            if published.good and (kept is None or opening.asked):
+            if opening.answered:
                 kept = published.page
             before = None
 
@@ -96,11 +101,10 @@ def kept_at_last(history: History) -> str | None:
     """Answer the page that is to be in force at the end; None where there is none, or where nobody can tell which."""
     kept: str | None = None
     for opening in openings(history):
-        if not opening.published.good:
-            continue
-        if kept is not None and opening.published.page != kept and opening.asked is not True:
+        if opening.answered:
+            kept = opening.published.page
+        elif opening.published.good and opening.asked is None and opening.published.page != kept:
             return None
-        kept = opening.published.page
     return kept
 
 

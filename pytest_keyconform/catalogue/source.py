@@ -9,10 +9,10 @@ from pytest_keyconform.catalogue.invariant import broken
 from pytest_keyconform.catalogue.published import openings, refused
 from pytest_keyconform.catalogue.sourced import (
     BAD,
-    COUNTED,
     FLOOD,
     LATER,
     MUCH,
+    SHOWN,
     THREE,
     WHILE,
     Sourced,
@@ -64,7 +64,8 @@ class OpensWithoutTheSource(Sourced):
     CONFORMING = (
         (
             'given regular=key-1 source={"m1":{"RPM":2}}\nsource(state=500)\n'
-            'asked() -> {"requests": 1, "warnings": 0}\nrestart()\nasked() -> {"requests": 2, "warnings": 1}\nacquire() -> key-1'
+            'asked() -> {"requests": 1, "warnings": 0}\nrestart()\nasked() -> {"requests": 2, "warnings": 1}\n'
+            "acquire() -> key-1"
         ),
         'given source.state=down m1.rpm=4\nasked() -> {"requests": 0, "warnings": 2}\nacquire() -> key-1',
         'given source.state=empty\nasked() -> {"requests": 1, "warnings": None}\nacquire() -> key-1',
@@ -85,14 +86,15 @@ class OpensWithoutTheSource(Sourced):
         """Each failure before there was any answer, one call and many; and after a good one, over a restart."""
         for bad in (*BAD, "slow"):
             fresh = self.unsupplied(bad)
-            seen = (advance(LATER), asked())
+            given_up = self.policies.deadline if bad == "slow" else 0.0  # one that asks beside the opening warns then
+            seen = (advance(given_up + LATER), asked())
             needless = replace(fresh, needs=frozenset())
             yield self._whole(f"fresh-{bad}", needless, seen, self.calls((1,)))
             if self.shows and bad != "slow":
                 flood = (state(), *self.calls((MUCH,) * FLOOD))
                 yield self._whole(f"flood-{bad}", fresh, seen, flood)
             if self.lasting:
-                again = (asked(), source(bad), restart(), *seen)
+                again = (*seen, source(bad), restart(), *seen)
                 yield self._whole(f"cached-{bad}", self.pool(), again, self.calls((1, 1, 1)) if self.shows else ())
 
     def _whole(self, name: str, given: Given, setup: tuple[Step, ...], finale: tuple[Step, ...]) -> Workload:
@@ -136,7 +138,7 @@ class KeepsTheGoodAnswer(Sourced):
 
     id = "SRC02"
     audits = ("000-24",)
-    applies: ClassVar = COUNTED
+    applies: ClassVar = SHOWN
     CONFORMING = (
         (
             'given regular=key-1 source={"m1":{"RPM":1}}\nsource(state=garbled)\nrestart()\nrestart()\n'
@@ -145,7 +147,7 @@ class KeepsTheGoodAnswer(Sourced):
         (
             'given regular=key-1 source={"m1":{"RPM":1}}\nasked() -> {"requests": 1}\n'
             'source(state=up, page={"m1":{"RPM":2}})\nrestart()\nasked() -> {"requests": 1}\n'
-            "acquire() -> key-1\nrecord(lease=key-1) -> True\nacquire() -> key-1"
+            'acquire() -> key-1\nrecord(lease=key-1) -> True\nacquire() -> ""'
         ),
     )
     VIOLATING = (
@@ -167,18 +169,18 @@ class KeepsTheGoodAnswer(Sourced):
     def workloads(self) -> Iterator[Workload]:
         """Bad answers after a good one: to a reload, another opening, an hour that passes; and over two restarts."""
         reads = self.calls((1, 1, 1))
-        for bad in BAD if self.shows else ():
-            given = self.pool()
-            again = (opened(optional=True), _reloaded(given), tick(), advance(LATER))
-            yield Workload(name=f"meanwhile-{bad}", given=given, setup=(source(bad), *again), finale=reads, whole=True)
+        given, good = self.pool(), (advance(LATER), asked())
+        for bad in BAD:
+            again = (*good, source(bad), opened(optional=True), _reloaded(given), tick(), advance(LATER))
+            yield Workload(name=f"meanwhile-{bad}", given=given, setup=again, finale=reads, whole=True)
             if bad in ("500", "garbled"):
-                hour = (source(bad), advance(WHILE), tick(), advance(LATER))
+                hour = (*good, source(bad), advance(WHILE), tick(), advance(LATER))
                 yield Workload(name=f"hour-{bad}", given=given, setup=hour, finale=reads, whole=True)
             if self.lasting:
-                twice = (source(bad), restart(), advance(LATER), restart(), advance(LATER))
+                twice = (*good, source(bad), restart(), advance(LATER), restart(), advance(LATER))
                 yield Workload(name=f"restarts-{bad}", given=given, setup=twice, finale=reads, whole=True)
-        if self.lasting and self.shows:
-            newest = (asked(), source("up", page=THREE), restart(), advance(LATER), asked())
+        if self.lasting:
+            newest = (*good, source("up", page=THREE), restart(), *good)
             gone = (source("down"), restart(), advance(LATER))
             reads = self.calls((1, 1, 1, 1))
             yield Workload(name="newest", given=self.pool(), setup=(*newest, *gone), finale=reads, whole=True)
@@ -204,12 +206,13 @@ class ReadsNumbers(Sourced):
     id = "SRC05"
     level = "should"
     audits = ("000-24",)
-    applies: ClassVar = COUNTED
+    applies: ClassVar = SHOWN
     subject = ("open",)
     CONFORMING = (
         (
             'given regular=key-1 source={"m1":{"TPM":"1K"}}\nacquire() -> key-1\n'
-            'record(lease=key-1, tokens=999) -> True\nacquire() -> key-1\nrecord(lease=key-1, tokens=1) -> True\nacquire() -> ""'
+            "record(lease=key-1, tokens=999) -> True\nacquire() -> key-1\nrecord(lease=key-1, tokens=1) -> True\n"
+            'acquire() -> ""'
         ),
         'given regular=key-1 source={"m1":{"RPM":null}}\nrecord(lease=key-1) -> True\nacquire() -> key-1'.replace(
             "null", "None"
@@ -233,7 +236,7 @@ class ReadsNumbers(Sourced):
 
     def workloads(self) -> Iterator[Workload]:
         """Each spelling, and each number alone: calls up to the limit, and one beyond."""
-        for name, page, tokens in SPELLED if self.shows else ():
+        for name, page, tokens in SPELLED:
             yield Workload(
                 name=name, given=self.pool(page), setup=(advance(LATER),), finale=self.calls(tokens), whole=True
             )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.history import History
     from pytest_keyconform.workload import Step
 
-COUNTED: Final = {"counted_on": ("record", "acquire")}
+SHOWN: Final = {"counted_on": ("record", "acquire"), "exhaustion": ("sentinel", "typed-error", "blocks")}
 BAD: Final[tuple[State, ...]] = ("down", "500", "empty", "garbled", "html", "tierless", "null")
 TWO: Final = '{"m1": {"RPM": 2, "TPM": "250K", "RPD": null}}'
 THREE: Final = '{"m1": {"RPM": 3, "TPM": "250K", "RPD": null}}'

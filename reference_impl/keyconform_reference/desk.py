@@ -41,10 +41,25 @@ class Desk:
         _check_count("max_failures", max_failures, least=1)
         _check_count("max_retries", max_retries, least=0)
         self.options = options
-        self.models = ModelTable(limits, default_model, options)
         self.max_retries = max_retries
-        self.store = store(Rules(options, Windows(options), self.models.configured, max_failures))
         self.is_open = False
+        self._default_model = default_model
+        self._max_failures = max_failures
+        self._make_store = store
+        self._limits = dict(limits)
+        self._furnish()
+
+    def rule_by(self, limits: Mapping[str, LimitsLike]) -> None:
+        """Go by these limits from the next opening on; what was counted is kept where they are the same as before."""
+        if dict(limits) != self._limits:
+            self._limits = dict(limits)
+            self._furnish()
+
+    def _furnish(self) -> None:
+        self.models = ModelTable(self._limits, self._default_model, self.options)
+        self.store = self._make_store(
+            Rules(self.options, Windows(self.options), self.models.configured, self._max_failures)
+        )
         self._line = WaitingLine(self.store)
 
     async def open(self, roster: Roster) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .factory import StoredPoolLike
+    from .factory import PoolLike
     from .manager import KeyManager
     from .stores import Rules, Store
 
@@ -39,7 +39,7 @@ class SqliteFactory:
         """The policies by name, new at each call."""
         return {**dataclasses.asdict(self.options), **LASTING}
 
-    def __call__(self, pool: StoredPoolLike) -> KeyManager:
+    def __call__(self, pool: PoolLike) -> KeyManager:
         """Return a new manager, not yet open; raises ``ConfigurationError`` without a storage or the extra."""
         if pool.storage is None:
             message = "the SQLite store needs a folder: the pool has no storage"

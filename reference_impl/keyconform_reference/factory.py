@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .limits import LimitsLike
+    from .source import LimitsSource
     from .stores import Rules, Store
 
 
@@ -48,13 +49,13 @@ class PoolLike(Protocol):
     def paid_key(self) -> str:
         """The key of ``get_paid_key``."""
 
-
-class StoredPoolLike(PoolLike, Protocol):
-    """A pool with a place for what has to last."""
-
     @property
     def storage(self) -> Path | None:
-        """A folder: the same one means the same state."""
+        """A folder for what is to last."""
+
+    @property
+    def limits_source(self) -> str | None:
+        """The address of a page that publishes limits."""
 
 
 LASTING: Final = {"durability": "write-through", "shared": True, "staleness": 0.001}
@@ -75,6 +76,14 @@ class Factory:
     def __call__(self, pool: PoolLike) -> KeyManager:
         """Return a new manager, not yet open."""
         return manager_of(pool, self.options, MemoryStore)
+
+
+def _source(pool: PoolLike) -> LimitsSource | None:
+    if pool.limits_source is None:
+        return None
+    from .source import LimitsSource  # it imports httpx, which nobody needs who has no source
+
+    return LimitsSource(pool.limits_source, storage=pool.storage)
 
 
 def make_manager(pool: PoolLike) -> KeyManager:
@@ -103,4 +112,5 @@ def manager_of(pool: PoolLike, options: Options, store: Callable[[Rules], Store]
         max_retries=pool.max_retries,
         paid_key=pool.paid_key,
         store=store,
+        source=_source(pool),
     )

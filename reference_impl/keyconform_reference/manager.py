@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from .limits import LimitsLike
+    from .source import LimitsSource
     from .stores import Rules, Store
     from .streaming import Ask
 
@@ -50,12 +52,16 @@ class KeyManager(Administration):
         max_retries: int = 3,
         paid_key: str = "",
         store: Callable[[Rules], Store] = MemoryStore,
+        source: LimitsSource | None = None,
     ) -> None:
         self._roster = roster_of(api_keys, vertex_api_keys)
         self._paid_key = paid_key
         self._bare: dict[tuple[Pool, str], Lease] = {}
+        self._source = source
+        self._defaults = dict(limits or {})
+        self._opening = asyncio.Lock()
         self._desk = Desk(
-            limits=limits or {},
+            limits=self._defaults,
             default_model=default_model,
             options=options or Options(),
             max_failures=max_failures,
@@ -65,7 +71,11 @@ class KeyManager(Administration):
 
     async def init(self) -> None:
         """Open, or raise ``ConfigurationError``; opening again changes nothing (000-12, 000-26)."""
-        if not self._desk.is_open:
+        async with self._opening:  # two at once would ask the source twice
+            if self._desk.is_open:
+                return
+            if self._source is not None:
+                self._desk.rule_by(await self._source.limits(self._defaults))
             await self._desk.open(self._roster)
 
     async def shutdown(self) -> None:

@@ -16,6 +16,7 @@ POOL = types.SimpleNamespace(
     max_retries=2,
     paid_key="paid",
     storage=None,
+    limits_source=None,
 )
 
 

@@ -32,6 +32,7 @@ BEYOND: Final = 3.0  # seconds of real time beyond the deadline
 MOST: Final = 11.0  # seconds of real time: a loop on which nothing comes is given up a little later
 UNSURE: Final = 400  # looks after which the timers of a loop are taken to go on for ever
 STILL: Final = 3  # looks in which who stands in a read of the source's own socket has not moved
+BEAT: Final = 40  # looks from one call into the loop to the next: time in which it can see that nothing else comes
 WAITING: Final = 10  # looks in which who waits for another thread or process has not moved
 STUCK: Final = 60  # looks in which who stands anywhere else has not moved
 
@@ -108,9 +109,10 @@ class Watch:
     def _on_loop(self, loop: asyncio.AbstractEventLoop, frames: list[FrameType]) -> Finding:
         if self._beats == self._heard:
             self._still = 0
-            self._beats += 1
-            with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(self._beat)
+            if self.slices % BEAT == 1:
+                self._beats += 1
+                with suppress(RuntimeError):  # it is closed
+                    loop.call_soon_threadsafe(self._beat)
         elif self._blocks(frames):
             if _in_a_factory(frames):
                 return Finding(undecided=IN_A_FACTORY, ended=True)

@@ -111,7 +111,7 @@ class Source:
 
         Where an answer is withheld from the loop itself, and timers are set (``timed``), only they can end the wait.
         """
-        queued = _readable(self._listener)
+        queued = self._published.state != "down" and _readable(self._listener)
         held = dict(self._held)
         if queued or self._accepting or any(one not in held for one in list(self._connections)):
             return True

@@ -36,7 +36,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from keyconform_reference.factory import StoredPoolLike
+    from keyconform_reference.factory import PoolLike
     from keyconform_reference.manager import KeyManager
     from keyconform_reference.stores import Rules, Store
 
@@ -150,7 +150,7 @@ class PostgresFactory:
         """The policies by name, new at each call."""
         return {**dataclasses.asdict(self.options), **LASTING}
 
-    def __call__(self, pool: StoredPoolLike) -> KeyManager:
+    def __call__(self, pool: PoolLike) -> KeyManager:
         """Return a new manager, not yet open; raises ``ConfigurationError`` where there is no server to use."""
         return manager_of(pool, self.options, store_on(server_url(), space_of(pool.storage)))
 

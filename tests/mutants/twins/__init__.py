@@ -21,6 +21,7 @@ from twins import (
     remote,
     several,
     shapes,
+    sourced,
     stored,
     streaming,
     thrifty,
@@ -99,6 +100,7 @@ TWINS = (
     *streaming.SOUND,
     remote.SoundOverSockets,
     remote.SoundInAThread,
+    *sourced.TWINS,
 )
 """Every twin: a class or function that is a factory."""
 

@@ -34,7 +34,7 @@ class SourcedByAThread(SourcedManager):
         return found[0]
 
     def _ask(self, url, found):
-        with contextlib.suppress(OSError), urllib.request.urlopen(url) as answer:  # noqa: S310 - a loopback
+        with contextlib.suppress(Exception), urllib.request.urlopen(url) as answer:  # noqa: S310 - a loopback
             found.append(answer.read().decode())
 
 
