@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
-from keyconform_reference import KeyManager, Options, UpstreamError
 from keyconform_reference import Lease as Held
+from keyconform_reference import Options, UpstreamError
 from keyconform_reference.asking import HttpxProvider
+from keyconform_reference.factory import manager_of
 from keyconform_reference.reports import Outcome
 from keyconform_reference.settings import Settings, is_secret
+from keyconform_reference.stores import MemoryStore
 from pytest_keyconform.adapters.base import Adapter, Lease
 from pytest_keyconform.spec.policies import Policies
 
@@ -38,16 +40,7 @@ class ReferenceAdapter(Adapter):
         super().__init__(pool)
         self._settings = Settings()
         self._client: httpx.AsyncClient | None = None
-        self._manager = KeyManager(
-            pool.api_keys,
-            pool.vertex_api_keys,
-            limits=pool.limits,
-            default_model=pool.default_model,
-            options=self.options,
-            max_failures=pool.max_failures,
-            max_retries=pool.max_retries,
-            paid_key=pool.paid_key,
-        )
+        self._manager = manager_of(pool, self.options, MemoryStore)
 
     async def open(self) -> None:
         """Open it."""

@@ -14,7 +14,6 @@ from .errors import (
 )
 from .factory import (
     Factory,
-    make_lease_manager,
     make_manager,
     make_manager_with,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "UnknownModelError",
     "UpstreamError",
     "get_key_manager_instance",
-    "make_lease_manager",
     "make_manager",
     "make_manager_with",
     "reset_key_manager_instance",

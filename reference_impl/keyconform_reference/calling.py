@@ -22,8 +22,8 @@ T = TypeVar("T")
 async def called(desk: Desk, pool: Pool, model_name: str | None, send: Callable[[str], Awaitable[T]]) -> T:
     """Return what ``send(key)`` answers for the first key that works; each key is tried once (000-28, 004-2).
 
-    An ``UpstreamError`` is charged to the key that met it, and the last one is raised once ``max_retries`` is reached or
-    no other key is usable. What else ``send`` raises is the caller's own and takes no key out (004-3). Raises
+    An ``UpstreamError`` is charged to the key that met it, and the last one is raised once ``max_retries`` is reached
+    or no other key is usable. What else ``send`` raises is the caller's own and takes no key out (004-3). Raises
     ``NoUsableKeyError`` where no key could be tried, and ``TimeoutError`` at ``Options.deadline`` (004-6).
     """
     model = desk.models.resolve(model_name)  # refused before anything is taken

@@ -96,10 +96,6 @@ def make_manager_with(options: Options) -> Factory:
     return Factory(options)
 
 
-make_lease_manager = Factory(Options(tenure="lease"))
-"""The factory of managers whose keys are leased: whoever has one has it alone."""
-
-
 def manager_of(pool: PoolLike, options: Options, store: Callable[[Rules], Store]) -> KeyManager:
     """Return a manager of a pool, not yet open."""
     return KeyManager(

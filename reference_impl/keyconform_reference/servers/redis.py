@@ -20,10 +20,10 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from keyconform_reference.errors import ConfigurationError, StoreError
-from keyconform_reference.factory import PoolLike
+from keyconform_reference.factory import PoolLike, manager_of
 from keyconform_reference.manager import KeyManager
 from keyconform_reference.options import Options
 
@@ -52,14 +52,6 @@ _WATCH = """
 while read -r _; do "$@" & server=$!; done
 kill "$server"; wait "$server"; rm -rf "$KEYCONFORM_FOLDER"
 """
-
-
-class StoredPool(PoolLike, Protocol):
-    """A pool that says where its state is kept."""
-
-    @property
-    def storage(self) -> pathlib.Path | None:
-        """The folder that the state is named after; None: nobody else is to find it."""
 
 
 class PrivateServer:
@@ -127,19 +119,9 @@ class RedisFactory:
         """The policies by name, new at each call."""
         return {**dataclasses.asdict(self.options), "durability": "write-through", "staleness": 0.001}
 
-    def __call__(self, pool: StoredPool) -> KeyManager:
+    def __call__(self, pool: PoolLike) -> KeyManager:
         """Return a new manager, not yet open; raises ``ConfigurationError`` where there is no server to use."""
-        return KeyManager(
-            pool.api_keys,
-            pool.vertex_api_keys,
-            limits=pool.limits,
-            default_model=pool.default_model,
-            options=self.options,
-            max_failures=pool.max_failures,
-            max_retries=pool.max_retries,
-            paid_key=pool.paid_key,
-            store=store_on(server_url(), name_of(pool.storage)),
-        )
+        return manager_of(pool, self.options, store_on(server_url(), name_of(pool.storage)))
 
 
 make_manager = RedisFactory()
