@@ -169,6 +169,10 @@ class ReferenceAdapter(Adapter):
         """Restore many keys."""
         return await self._manager.restore_keys(keys)
 
+    async def migrate(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Carry over what an earlier version has counted."""
+        await self._manager.migrate(rows)
+
     def configure(self, settings: Mapping[str, object]) -> dict[str, object]:
         """Take settings over, under one name each."""
         return self._settings.update(settings)

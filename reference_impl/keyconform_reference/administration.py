@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from . import views
 from .errors import UnknownKeyError
 from .keys import Pool, redact
+from .migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from .desk import Desk
 
@@ -119,6 +121,16 @@ class Administration:
         self._desk.require_open()
         await self._desk.store.clear_usage()
         await self._desk.heed_waiters()
+
+    async def migrate(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Carry over what v1 has counted, and return how many rows were new (000-13, 003-B3).
+
+        A row has ``pool``, ``key``, ``model``, ``rpm``, ``tpm``, ``rpd``, ``exhausted``, ``inactive`` and ``last_used``
+        (ISO 8601, with an offset), and is left as it is. Doing it again, also after an interruption, changes nothing.
+        Raises ``InvalidInputError`` for a row that cannot be read; nothing is carried over then.
+        """
+        self._desk.require_open()
+        return await migrate(self._desk, rows, time.time())
 
     async def run_maintenance(self) -> None:
         """Drop what has no effect any more. Windows need no ticks: they end by the clock (002-O2)."""

@@ -57,9 +57,8 @@ class Desk:
 
     def _furnish(self) -> None:
         self.models = ModelTable(self._limits, self._default_model, self.options)
-        self.store = self._make_store(
-            Rules(self.options, Windows(self.options), self.models.configured, self._max_failures)
-        )
+        self.windows = Windows(self.options)
+        self.store = self._make_store(Rules(self.options, self.windows, self.models.configured, self._max_failures))
         self._line = WaitingLine(self.store)
 
     async def open(self, roster: Roster) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .limits import Limits
+    from .reports import Carried
     from .tallies import Tally
     from .windows import Windows
 
@@ -159,7 +160,7 @@ class ModelUse:
     ``last_used`` is the time of the last report, or None; ``reservations`` are (second, requests), oldest first.
     """
 
-    __slots__ = ("day", "last_mark", "last_used", "mark_until", "marks", "minute", "reservations")
+    __slots__ = ("carried", "day", "last_mark", "last_used", "mark_until", "marks", "minute", "reservations")
 
     def __init__(self, limits: Limits, windows: Windows) -> None:
         self.minute: Tally = windows.minute_tally(limits)
@@ -169,6 +170,23 @@ class ModelUse:
         self.mark_until = FREE
         self.marks = 0
         self.reservations: deque[tuple[float, int]] = deque()
+        self.carried = False
+
+    def carry(self, carried: Carried, now: float) -> bool:
+        """Take over what an earlier version has counted, once; False if that was done."""
+        if self.carried:
+            return False
+        self.carried = True
+        # In windows that slide it counts from now on: rather too long than too short.
+        if carried.requests or carried.tokens:
+            self.minute.add(now, carried.requests, carried.tokens)
+        if carried.daily:
+            self.day.add(now, carried.daily, 0)
+        self.mark_until = max(self.mark_until, carried.mark_until)
+        self.last_mark = max(self.last_mark, carried.mark_until)
+        times = [time for time in (self.last_used, carried.last_used) if time is not None]
+        self.last_used = max(times, default=None)
+        return True
 
     def add(self, now: float, requests: int, tokens: int) -> None:
         """Count in both windows."""

@@ -73,6 +73,21 @@ class Effects(NamedTuple):
         return self.mark or self.remove or self.seen
 
 
+class Carried(NamedTuple):
+    """What an earlier version knew of a key and a model, as far as it still counts.
+
+    Requests and tokens of this minute, requests of this day; until when a 429 and a refusal keep the key out, in
+    seconds since the epoch (0: not at all, infinity: by hand); when it was used last.
+    """
+
+    requests: int
+    tokens: int
+    daily: int
+    mark_until: float
+    removed_until: float
+    last_used: float | None
+
+
 def effects_of_record(outcome: Outcome, tokens: int, options: Options) -> Effects:
     """Return what ``update_usage`` does (000-4, 000-29): no strikes, and usage as the options count it."""
     succeeded = outcome is Outcome.SUCCESS

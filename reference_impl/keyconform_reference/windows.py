@@ -91,6 +91,10 @@ class Windows:
         """Return an empty tally of requests in the day."""
         return RollingTally(DAY) if self._days is None else FixedTally(self._days)
 
+    def minute_start(self, now: float) -> float:
+        """Return since when requests count in the minute of now."""
+        return self._minutes.start(now) if self._kind == "fixed" else now - MINUTE
+
     def day(self, now: float) -> tuple[float, float]:
         """Return when the day of now began and when it ends; a rolling day is the last 24 hours."""
         return (now - DAY, now) if self._days is None else (self._days.start(now), self._days.end(now))

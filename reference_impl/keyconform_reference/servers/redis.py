@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 from keyconform_reference.errors import ConfigurationError, StoreError
 from keyconform_reference.factory import PoolLike, manager_of
-from keyconform_reference.manager import KeyManager
 from keyconform_reference.options import Options
 
 try:  # here, so that processes forked from one that has this module need not import it again
@@ -37,6 +36,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from keyconform_reference.manager import KeyManager
     from keyconform_reference.stores import Rules, Store
 
 VARIABLE = "KEYCONFORM_REDIS_URL"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from keyconform_reference.limits import Model
-    from keyconform_reference.reports import Effects
+    from keyconform_reference.reports import Carried, Effects
     from keyconform_reference.selection import Choice
 
     from .protocol import Rules
@@ -124,6 +124,15 @@ class Lane:
             use = self.use(state)
             use.mark(now, effects.retry_after, self._rules.windows)
             self.keep_until = max(self.keep_until, use.mark_until + _IDLE_AFTER_USE)
+
+    def carry(self, state: KeyState, carried: Carried, now: float) -> bool:
+        """Take over what an earlier version knew of the key and this model, once; False if that was done."""
+        use = self.use(state)
+        self.keep_until = max(self.keep_until, now + _IDLE_AFTER_USE, carried.mark_until + _IDLE_AFTER_USE)
+        if not use.carry(carried, now):
+            return False
+        state.removed_until = max(state.removed_until, carried.removed_until)
+        return True
 
     def seen(self, state: KeyState, now: float) -> ModelUse:
         """Return the usage of a key that was used now."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from keyconform_reference.keys import KeyState
     from keyconform_reference.limits import Model
-    from keyconform_reference.reports import Effects
+    from keyconform_reference.reports import Carried, Effects
 
     from .protocol import Roster, Rules
 
@@ -139,6 +139,18 @@ class MemoryStore:
             side.touch(state, now)
         lane.touch(state, now)
         return True
+
+    async def carry(self, pool: Pool, key: str, model: Model, carried: Carried) -> bool:
+        """Take over an earlier version's row."""
+        now = self._now()
+        side = self._sides[pool]
+        state = side.keys.get(key)
+        if state is None:
+            return False
+        state.settle(now)
+        fresh = side.lane(model, now).carry(state, carried, now)
+        side.touch(state, now)
+        return fresh
 
     async def restore(self, pool: Pool, key: str) -> bool:
         """Restore one key."""

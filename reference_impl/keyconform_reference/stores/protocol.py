@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from keyconform_reference.keys import Pool
     from keyconform_reference.limits import Model
     from keyconform_reference.options import Options
-    from keyconform_reference.reports import Effects, Lease
+    from keyconform_reference.reports import Carried, Effects, Lease
     from keyconform_reference.windows import Windows
 
 
@@ -102,6 +102,9 @@ class Store(Protocol):
 
     async def apply(self, pool: Pool, key: str, model: Model, effects: Effects, token: int | None) -> bool:
         """Write down a report: every effect or none; True if the key is in the pool."""
+
+    async def carry(self, pool: Pool, key: str, model: Model, carried: Carried) -> bool:
+        """Take over what an earlier version knew of a key of the pool and a model; True the first time."""
 
     async def restore(self, pool: Pool, key: str) -> bool:
         """Lift strikes, removal and all 429 marks of a key; True if the key is in the pool."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from keyconform_reference.keys import Pool
     from keyconform_reference.limits import Model
-    from keyconform_reference.reports import Effects
+    from keyconform_reference.reports import Carried, Effects
     from keyconform_reference.stores.protocol import Roster, Row, Rules
 
     from .client import Undo
@@ -117,6 +117,12 @@ class RedisStore:
         counts = numbers(effects.requests, min(effects.tokens, _MOST), effects.retry_after, token)
         words = (*self._lane(pool, model), text(key), flags_of(effects), counts)
         return bool(await self._run("apply", *words))
+
+    async def carry(self, pool: Pool, key: str, model: Model, carried: Carried) -> bool:
+        """Take over an earlier version's row."""
+        counts = numbers(carried.requests, min(carried.tokens, _MOST), carried.daily)
+        ends = numbers(carried.mark_until, carried.removed_until, carried.last_used)
+        return bool(await self._run("carry", *self._lane(pool, model), text(key), counts + ends))
 
     async def restore(self, pool: Pool, key: str) -> bool:
         """Restore one key."""

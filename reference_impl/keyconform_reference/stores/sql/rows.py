@@ -66,6 +66,7 @@ def use_of(row: RowMapping, limits: Limits, windows: Windows) -> ModelUse:
     use.marks = row["marks"]
     use.last_mark = row["last_mark"]
     use.reservations = _reservations(row["reserved"])
+    use.carried = bool(row["carried"])
     return use
 
 
@@ -88,6 +89,7 @@ def values_of_use(use: ModelUse) -> Values:
         "last_mark": use.last_mark,
         "reserved": "".join(f"{second:0{_SECOND}d}{count:0{_COUNT}d}" for second, count in reservations),
         "reserved_count": sum(count for _, count in reservations),
+        "carried": use.carried,
     }
 
 

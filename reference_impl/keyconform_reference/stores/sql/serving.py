@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from keyconform_reference.keys import KeyState, Pool
     from keyconform_reference.limits import Model
-    from keyconform_reference.reports import Effects
+    from keyconform_reference.reports import Carried, Effects
     from keyconform_reference.stores.lanes import Lane
 
     from .ledger import Entry, Ledger
@@ -189,6 +189,21 @@ def apply(ledger: Ledger, pool: Pool, key: str, model: Model, effects: Effects, 
     if values_of_key(state, ledger.now) != before:
         ledger.save_key(pool, state)
     return True
+
+
+def carry(ledger: Ledger, pool: Pool, key: str, model: Model, carried: Carried) -> bool:
+    """Take over an earlier version's row."""
+    found = ledger.key_and_use(pool, key, model)
+    if found is None:
+        return False
+    state, lane, listed = found
+    if not listed:
+        listing.note(ledger, pool, model)
+    state.settle(ledger.now)
+    fresh = lane.carry(state, carried, ledger.now)
+    ledger.save_use(pool, lane, state)
+    ledger.save_key(pool, state)
+    return fresh
 
 
 def _blame(state: KeyState, effects: Effects, ledger: Ledger) -> None:

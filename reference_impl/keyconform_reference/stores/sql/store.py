@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from keyconform_reference.limits import Model
-    from keyconform_reference.reports import Effects, Lease
+    from keyconform_reference.reports import Carried, Effects, Lease
     from keyconform_reference.stores.protocol import Roster, Row, Rules, Standing
 
     from .library import Connection
@@ -109,6 +109,10 @@ class SqlStore:
     async def apply(self, pool: Pool, key: str, model: Model, effects: Effects, token: int | None) -> bool:
         """Write down a report."""
         return await self._step(lambda ledger: serving.apply(ledger, pool, key, model, effects, token))
+
+    async def carry(self, pool: Pool, key: str, model: Model, carried: Carried) -> bool:
+        """Take over an earlier version's row."""
+        return await self._step(lambda ledger: serving.carry(ledger, pool, key, model, carried))
 
     async def restore(self, pool: Pool, key: str) -> bool:
         """Restore one key."""

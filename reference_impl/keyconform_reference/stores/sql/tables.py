@@ -7,6 +7,7 @@ A key and a model are found by an *id*, which is short and can be stored everywh
 - ``uses``: what a key spent for a model. ``served`` orders the rotation: the lowest was served longest ago.
   ``wake`` as above, for this model. ``reserved`` holds requests that were handed out and not reported, oldest first: 11
   digits of seconds and 5 of a count for each second. ``minute_more`` and ``day_more`` are windows that slide or drain.
+  ``carried``: what an earlier version counted is in it.
 - ``lanes``: the models that something is stored for. ``filled`` says that each served key has a row in ``uses``;
   ``looked`` is the turn at which it was last looked at for dropping it.
 - ``pools``: the turn of the plain rotation.
@@ -79,6 +80,7 @@ USES = Table(
     Column("last_mark", Double, nullable=False, default=0.0),
     Column("reserved", Text, nullable=False, default=""),
     Column("reserved_count", BigInteger, nullable=False, default=0),
+    Column("carried", Boolean, nullable=False, default=False),
     Index("keyconform_uses_served", "pool", "model_id", "served"),
     Index("keyconform_uses_key", "pool", "key_id"),
 )

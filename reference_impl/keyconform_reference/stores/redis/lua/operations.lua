@@ -164,6 +164,31 @@ function operations.apply()
   return 1
 end
 
+-- What an earlier version knew, once. In windows that slide it counts from now on: rather too long than too short.
+function operations.carry()
+  local lane, key = asked_lane(), ARGV[6]
+  local requests, tokens, daily, mark_until, removed_until, last_used = struct.unpack('<dddddd', ARGV[7])
+  local packed = call('HGET', lane.pool.states, key)
+  if not packed then return 0 end
+  local use = use_of(lane, key) or new_use(lane.all)
+  keep_lane(lane, math.max(now, mark_until) + AFTER_USE)
+  if use[CARRIED] then return 0 end
+  use[CARRIED] = true
+  if requests ~= 0 or tokens ~= 0 then Minute.add(use[MINUTE_SPENT], requests, tokens) end
+  if daily ~= 0 then Day.add(use[DAY_SPENT], daily, 0) end
+  use[MARKED], use[LAST_MARK] = math.max(use[MARKED], mark_until), math.max(use[LAST_MARK], mark_until)
+  if given(last_used) then use[LAST_USED] = math.max(use[LAST_USED] or last_used, last_used) end
+  put_use(lane, key, use)
+  if removed_until ~= FREE then
+    local state = state_of(packed)
+    state[REMOVED] = math.max(state[REMOVED], removed_until)
+    put_state(lane.pool, key, state)
+  end
+  touch_everywhere(lane.pool, key)
+  set_expiry(lane)
+  return 1
+end
+
 function operations.restore()
   local pool, key, packed = pool_and_key()
   if not packed then return 0 end

@@ -3,7 +3,7 @@
 -- A key: its places in the array.
 local STRIKES, STRUCK, REMOVED, OUTS, LAST_OUT, TOKEN, HELD_UNTIL, RESERVED_FOR = 1, 2, 3, 4, 5, 6, 7, 8
 -- A use: MINUTE_SPENT and DAY_SPENT are tallies, RESERVED is {second, count, second, count, ...}.
-local MINUTE_SPENT, DAY_SPENT, LAST_USED, MARKED, LAST_MARK, MARKS, RESERVED = 1, 2, 3, 4, 5, 6, 7
+local MINUTE_SPENT, DAY_SPENT, LAST_USED, MARKED, LAST_MARK, MARKS, RESERVED, CARRIED = 1, 2, 3, 4, 5, 6, 7, 8
 
 local function comeback_of(steps, earlier)
   if #steps == 0 then return INF end
@@ -64,7 +64,7 @@ local function shift_state(state, before)
 end
 
 local function new_use(limits)
-  return {Minute.new(limits.rpm, limits.tpm), Day.new(), false, FREE, FREE, 0, {}}
+  return {Minute.new(limits.rpm, limits.tpm), Day.new(), false, FREE, FREE, 0, {}, false}
 end
 
 local function add_use(use, requests, tokens)
