@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 UNJUDGED: Final = {
-    "DUR06": "A counter and its expiry are set in one step: a crash between them leaves no immortal counter",
-    "DUR08": "With the store down, service goes on within the limits and merges on recovery",
     "SRC01": "A source that is down, slow, empty or garbled: opens with the cached or the default limits, and warns",
     "SRC02": "A good answer is cached; a bad one never replaces it",
     "SRC03": "Opening waits no longer than the source's time-out and never blocks the event loop",

@@ -17,7 +17,7 @@ IDS = (
     *(f"LIFE{number:02}" for number in range(1, 17)),
     *(f"TIME{number:02}" for number in range(1, 10)),
     *(f"LIVE{number:02}" for number in range(1, 12)),
-    *(f"DUR{number:02}" for number in (*range(1, 6), 7, 9, 10)),
+    *(f"DUR{number:02}" for number in range(1, 11)),
     *(f"CFG{number:02}" for number in (1, 2)),
     *(f"MIG{number:02}" for number in range(1, 5)),
     *(f"SEC{number:02}" for number in range(1, 5)),
@@ -42,7 +42,9 @@ def bases_of(id):
         "TIME04": STORED,
         "TIME08": STORED,
         "DUR05": ("kept",),
+        "DUR06": (*STORED, "file"),
         "DUR07": (*STORED, "file"),
+        "DUR08": STORED,
         "DUR09": ("sqlite", "file"),
         "DUR10": ("kept",),
     }

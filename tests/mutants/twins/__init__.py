@@ -82,6 +82,7 @@ TWINS = (
     KeptManager,
     stored.WritesBehind,
     stored.InOneTransaction,
+    stored.ServesMeanwhile,
     Several,
     several.ToldByATask,
     optional.ChecksAndHides,
