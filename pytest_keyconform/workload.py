@@ -86,16 +86,17 @@ class Given:
 class Step:
     """One step of a program: an operation to call, or one of the harness' own.
 
-    Those are ``advance``, seconds to let pass, ``restart``: the manager is closed and another one opened on the same
-    storage, ``down`` seconds later and its files damaged (``tear``) or gone (``wiped``), with a file in the storage's
-    place (``blocked``), without any key (``empty``), or on a pool of so many ``keys`` and ``models``, where that is
-    given, ``leave``: it is closed and there is none, ``fault``: after some touches of the store the next ones fail,
-    until ``mend``, ``crash``: as restart, but it is killed, and ``set_clock``: the wall clock is set forth, or back if
-    ``seconds`` is negative, while monotonic time goes on. ``census`` counts the tasks, timers and threads that the
-    backend has started and not ended, ``memory`` what it holds, ``statements`` what it has asked of SQLite so far,
-    ``rows`` and ``files`` what its storage holds. ``spoil_lists`` changes the lists that the factory was given.
-    ``source`` changes the state of the source of limits, and its page, ``asked`` tells what it saw. An operation with
-    the argument ``kill`` is killed as it touches the store for the time of that number, from 0.
+    Those are ``advance``, seconds to let pass (``jump``: where that would take its time clocks are set forth),
+    ``restart``: the manager is closed and another one opened on the same storage, ``down`` seconds later and its files
+    damaged (``tear``) or gone (``wiped``), with a file in the storage's place (``blocked``), without any key
+    (``empty``), or on a pool of so many ``keys`` and ``models``, where that is given, ``leave``: it is closed and there
+    is none, ``crash``: as restart, but killed, ``fault``: after some touches of the store the next ones fail, until
+    ``mend``, and ``set_clock``: the wall clock is set forth, or back if ``seconds`` is negative, while monotonic time
+    goes on. ``census`` counts the tasks, timers and threads that the backend has started and not ended, ``memory`` what
+    it holds, ``statements`` what it has asked of SQLite so far, ``rows`` and ``files`` what its storage holds.
+    ``spoil_lists`` changes the lists that the factory was given. ``source`` changes the state of the source of limits,
+    and its page, ``asked`` tells what it saw. An operation with the argument ``kill`` is killed as it touches the store
+    for the time of that number, from 0.
 
     ``bind`` names the answer for later steps (`Ref`). An ``optional`` step is left out where the backend does
     not have its operation or does not claim its arguments; otherwise the whole workload is not applicable. ``exact``

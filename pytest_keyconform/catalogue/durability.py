@@ -140,12 +140,13 @@ class SurvivesKill(Kept):
         ):
             yield Workload(name=name, given=given, clients=(client,), finale=reads, apart=True)
         for at in range(2 if pause else DEEPEST):
-            killed = tuple(_killed(step, at) if step.name == "record" else step for step in second)
-            client = (*first, *pause, *killed, *self.reporting("c", tokens=100), *pause, crash())
+            dying = tuple(killed(step, at) if step.name == "record" else step for step in second)
+            client = (*first, *pause, *dying, *self.reporting("c", tokens=100), *pause, crash())
             yield Workload(name=f"within-{at}", given=given, clients=(client,), finale=reads, apart=True)
 
 
-def _killed(step: Step, at: int) -> Step:
+def killed(step: Step, at: int) -> Step:
+    """Answer a call that is killed as it touches the store for the time of this number."""
     arguments = (*step.invocation.arguments, ("kill", at))
     return replace(step, invocation=replace(step.invocation, arguments=arguments))
 

@@ -7,6 +7,7 @@ import managers.rich
 import pytest
 import twins
 import twins.leases
+import twins.stored
 import twins.thrifty
 import twins.waiting
 from judging import judged, started, target_of, told
@@ -17,6 +18,7 @@ PROOF = "PROOF_SEEDS" in os.environ
 SEEDS = int(os.environ.get("PROOF_SEEDS", "1"))
 ADVISORY = {  # what most managers leave undone, and one that does it
     "DUR05": managers.kept.KeptManager,
+    "DUR08": twins.stored.ServesMeanwhile,
     "ACQ13": twins.leases.LeaseDeskWithEnds,
     "QUO03": twins.leases.LeaseDesk,
     "LIFE15": twins.waiting.QueueWorker,

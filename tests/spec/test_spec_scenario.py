@@ -94,6 +94,8 @@ def test_what_is_left_out_is_ordinary():
             "expected at most 5000 steps, each repetition counted, found 1000002",
         ),
         ("  - record: {key: a, tokens: 5}", "  - crash: {}", 11, "expected no crash beside a parallel"),
+        (SECOND, "fault: {of: store}", 10, "expected no fault inside parallel"),
+        ("  - record: {key: a, tokens: 5}", "  - fault: {of: source}", 11, "expected 'store', found source"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(before, after, line, told):
@@ -103,7 +105,7 @@ def test_what_is_wrong_is_told_with_its_line(before, after, line, told):
     assert told in message
 
 
-@pytest.mark.parametrize("name", ["fault", "clock"])
+@pytest.mark.parametrize("name", ["clock"])
 def test_what_no_engine_can_do_is_refused(name):
     """A step of the design that cannot be run yet is refused where it stands, and not passed over."""
     message = refused(SECOND, f"{name}: {{}}")

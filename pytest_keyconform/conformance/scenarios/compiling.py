@@ -155,6 +155,8 @@ def _steps(making: _Compiling, step: Written) -> Iterator[Step]:
         case "crash":
             yield from [] if body.during is None else [_operation(making, body.during, kill=body.at)]
             yield steps.crash()
+        case "fault":
+            yield steps.fault(after=body.after, times=body.times)
         case "advance":
             yield steps.advance(_until(making, body))
         case "set_clock":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 APART = ("simulated-processes", "processes")
 TIMED = ("advance", "set_clock")
-STORED = ("restart", "crash")
+STORED = ("restart", "crash", "fault")
 
 
 class ScenarioRule(Invariant, shared=True):
@@ -104,7 +104,7 @@ def rule_of(scenario: Scenario, name: str, *, source: str, catalogue: Iterable[t
 def _engines(workload: Workload, names: set[str]) -> tuple[str, ...]:
     if workload.apart:
         return APART
-    return (*IN_PROCESS, *APART) if "restart" in names else IN_PROCESS
+    return (*IN_PROCESS, *APART) if "restart" in names and "fault" not in names else IN_PROCESS
 
 
 def _names_opening(scenario: Scenario) -> bool:

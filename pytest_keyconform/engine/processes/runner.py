@@ -64,7 +64,12 @@ class ProcessRunner:
         return Execution(
             workload=workload,
             schedule=scheduler.schedule(),
-            history=History(given=workload.given, operations=ranked(script.operations), ending=Ending.FINISHED),
+            history=History(
+                given=workload.given,
+                operations=ranked(script.operations),
+                ending=Ending.FINISHED,
+                clockless=not script.readings,
+            ),
             seconds=real_perf_counter() - started,
         )
 
@@ -91,6 +96,7 @@ class _Script:
         self._zygote = zygote
         self._begin = begin
         self.operations: list[Operation] = []
+        self.readings = 0
 
     def run(self, clients: list[Client]) -> None:
         """Run clients at once, until all have ended; what comes after the opening begins once all are open."""
@@ -125,7 +131,9 @@ class _Script:
         """Keep the operations, pending where the process ended or did not answer in time; tell whether all is well."""
         with suppress(OSError, EOFError):
             if process.connection.poll(0):
-                answered: list[Operation] = process.connection.recv()
+                answered: list[Operation]
+                answered, readings = process.connection.recv()
+                self.readings += readings
                 self.operations += [one for one in answered if one.name not in ("advance", "close")]
                 return all(isinstance(one.response, Answered) for one in answered if one.name in OPENING)
         self.operations += [self._pending(step, asked, at) for step in asked.steps if step.name not in OPENING]
@@ -150,6 +158,7 @@ class _Script:
             alive = yield process, Do((OPEN,), client, phase)
             for batch in _batches(steps) if alive else ():
                 if batch != (CRASH,):
+                    self._jump(batch)
                     alive = yield process, Do(batch, client, phase)
                     if alive:
                         continue
@@ -165,6 +174,11 @@ class _Script:
         finally:
             process.kill()
 
+    def _jump(self, steps: tuple[Step, ...]) -> None:
+        """Let the clocks of processes that begin later have jumped, too, where one jumps."""
+        jumps = sum(float(str(step.invocation.get("seconds"))) for step in steps if step.invocation.get("jump"))
+        self._begin = replace(self._begin, began=self._begin.began - jumps)
+
     def _started(self) -> Process:
         process = self._zygote.fork()
         process.begin(self._begin)
@@ -172,8 +186,9 @@ class _Script:
 
 
 def paused(steps: Iterable[Step]) -> float:
-    """Answer how many seconds of pauses are among steps."""
-    return sum(float(str(step.invocation.get("seconds"))) for step in steps if step.name == "advance")
+    """Answer how many seconds of pauses are among steps; where a clock jumps nobody waits."""
+    waits = (step for step in steps if step.name == "advance" and not step.invocation.get("jump"))
+    return sum(float(str(step.invocation.get("seconds"))) for step in waits)
 
 
 def ranked(operations: list[Operation]) -> tuple[Operation, ...]:

@@ -89,7 +89,10 @@ class _Order:
 
 
 class Worker:
-    """Serves one connection until it ends; then the process ends. ``leave`` is called before each answer."""
+    """Serves one connection until it ends; then the process ends. ``leave`` is called before each answer.
+
+    An answer is the operations, and how often a clock was read so far.
+    """
 
     def __init__(
         self, connection: Connection, target: Target, clock: MovingClock, leave: Callable[[], None] = lambda: None
@@ -121,7 +124,7 @@ class Worker:
                 answers = [self._done(begin, step, asked) for step in asked.steps]
                 self._touches.dies_at = self._touches.chance = None  # what we leave is no touch of the storage
                 self._leave()
-                self._connection.send(answers)
+                self._connection.send((answers, self._clock.readings))
 
     def _done(self, begin: Begin, step: Step, asked: Do) -> Operation:
         if self._recorder is None:
@@ -160,7 +163,9 @@ class Worker:
     def _advance(self, step: Step) -> Callable[[Begin], Coroutine[Any, Any, None]]:
         async def pause(_begin: Begin) -> None:
             seconds = float(str(step.invocation.get("seconds")))
-            if self._loop is not None and self._loop.is_running():
+            if step.invocation.get("jump"):
+                self._clock.began -= seconds
+            elif self._loop is not None and self._loop.is_running():
                 await asyncio.sleep(seconds)
             else:
                 real_sleep(seconds)

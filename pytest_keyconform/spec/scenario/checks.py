@@ -22,8 +22,8 @@ BEGINNING = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """When the wall clock of an execution begins; `engine.clock` is held to it by a test."""
 
 BROUGHT = re.compile(r"(stranger|new)-\d+")
-ALONE = ("parallel", "restart", "crash", "set_clock", "repeat")
-UNNAMED = ("parallel", "repeat", "advance", "set_clock", "crash")  # steps that answer nothing
+ALONE = ("parallel", "restart", "crash", "fault", "mend", "set_clock", "repeat")
+UNNAMED = ("parallel", "repeat", "advance", "set_clock", "crash", "fault")  # steps that answer nothing
 OWN = frozenset({*ALONE, "advance", "census", "cancel"})
 WORDS = frozenset({"nothing", "sentinel", "regular", "vertex", "success", "quota", "auth", "request", "transient"})
 MOST = 5000  # steps of a scenario, each repetition counted
@@ -83,6 +83,8 @@ def _whole(scenario: Scenario) -> Problems:
             yield ("when", places[1]), "expected one parallel in a scenario, found another; make it two scenarios"
         if kind == "crash" and places and "parallel" in kinds:
             yield ("when", places[0]), "expected no crash beside a parallel: one instance is killed, alone"
+    if "fault" in kinds and ("crash" in kinds or scenario.given.apart):
+        yield ("when", kinds.index("fault")), "expected no fault beside a crash or callers apart: one instance meets it"
 
 
 def _step(walk: _Walk, step: Step, place: Place) -> Problems:
@@ -106,7 +108,7 @@ def _may_stand(kind: str, inside: tuple[str, ...]) -> bool:
     """Tell whether a step that mostly stands alone may stand inside these."""
     if kind == "repeat":
         return not {"cancel", "crash"}.intersection(inside)
-    return not inside or (kind in ("restart", "set_clock") and set(inside) == {"repeat"})
+    return not inside or (kind in ("restart", "fault", "mend", "set_clock") and set(inside) == {"repeat"})
 
 
 def _nested(walk: _Walk, step: Step, here: Place) -> Problems:

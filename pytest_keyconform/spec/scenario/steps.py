@@ -13,10 +13,8 @@ Line = Annotated[str, Field(pattern=r"^(ok|own|slow|hang|\d{3}( .*)?)$")]
 Played = Annotated[str, Field(pattern=r"^(ok|hang|\d{3}|(breaks|resets|late|stalls) \d)$")]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 
-# Why an operation or a fault of the design is no step here.
+# Why an operation of the design is no step here.
 REFUSED = {
-    "fault": "no engine of this release makes a store or a source fail; what `send` of a call says is an "
-    "upstream that fails, and restart and crash damage a storage",
     "clock": "time is moved by advance and set_clock",
 }
 
@@ -149,6 +147,14 @@ class Restart(Strict):
     tear: Literal["half", "garbled", "empty"] | None = None
 
 
+class Fault(Strict):
+    """Let touches of the storage fail from one on, in commands of SQLite and in its files, until `mend`."""
+
+    of: Literal["store"] = Field(description="A source and an upstream do not fail: `send` of a call stands for one.")
+    after: Annotated[int, Field(ge=0)] = Field(default=0, description="How many touches are let pass before.")
+    times: Annotated[int, Field(ge=1)] | None = Field(default=None, description="How many fail; left out: all.")
+
+
 class Crash(Strict):
     """Kill the instance, and open another one on its storage; during a call, as it touches the store again."""
 
@@ -223,6 +229,8 @@ class Step(Strict):
     census: Call | None = Field(default=None, description="Counts tasks, timers and threads of the backend.")
     cancel: Cancel | None = None
     crash: Crash | None = None
+    fault: Fault | None = None
+    mend: Call | None = Field(default=None, description="The storage works again.")
     restart: Restart | None = None
 
     @model_validator(mode="before")

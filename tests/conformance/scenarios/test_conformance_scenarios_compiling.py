@@ -1,6 +1,9 @@
 """Scenarios compiled to workloads."""
 
+import pytest
+
 from pytest_keyconform.conformance.scenarios.compiling import compiled, variants
+from pytest_keyconform.errors import UsageError
 from pytest_keyconform.operation import Ref
 from pytest_keyconform.spec.scenario.reading import read
 
@@ -106,3 +109,12 @@ def test_tokens_that_are_said_have_to_be_heard():
     """A report whose tokens the story tells is not made without them; the ordinary one may be."""
     said, plain = program("[{record: {key: k1, tokens: 5}}, {record: {key: k1}}]").setup
     assert (said.exact, plain.exact) == (True, False)
+
+
+def test_a_store_that_fails_is_two_steps():
+    """A fault says how many touches pass and how many fail, and mending ends it; one instance meets it."""
+    found = program("[{fault: {of: store, after: 1, times: 2}}, {record: {key: k1}}, {mend: }, {fault: {of: store}}]")
+    assert told(found.setup)[::2] == ["fault(after=1, times=2)", "mend()"]
+    assert told(found.setup)[-1] == "fault(after=0)"
+    with pytest.raises(UsageError, match="expected no fault beside a crash or callers apart"):
+        story("[{fault: {of: store}}, {acquire: {}}]", given="{apart: true}")

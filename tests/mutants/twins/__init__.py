@@ -86,6 +86,7 @@ TWINS = (
     stored.WritesBehind,
     stored.InOneTransaction,
     stored.ConnectsForEachCall,
+    stored.ServesMeanwhile,
     Several,
     several.ToldByATask,
     thrifty.OneStatement,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import suppress
 
 from managers.stored import TABLE, Closed, SqliteManager, StoreFailed
+
+WHOSE = ("pool", "key", "model", "minute", "day")
 
 
 class WritesBehind(SqliteManager):
@@ -110,3 +113,39 @@ class ConnectsForEachCall(SqliteManager):
 
     def close(self):
         self._lock.closed = True
+
+
+class ServesMeanwhile(SqliteManager):
+    """While the database is down, what is known of it and what came since are gone by; that is written later."""
+
+    def __init__(self, pool):
+        self._known, self._waiting = {}, []
+        super().__init__(pool)
+
+    def close(self):
+        with self._lock:
+            self._catch_up()
+        super().close()
+
+    def _catch_up(self):
+        with suppress(StoreFailed):
+            while self._waiting:
+                cell = self._waiting[0]
+                super()._add(cell)
+                del self._waiting[0]
+                known = self._known.setdefault(tuple(cell[part] for part in WHOSE), {"rpm": 0, "tpm": 0, "rpd": 0})
+                known.update(rpm=known["rpm"] + 1, tpm=known["tpm"] + cell["tokens"], rpd=known["rpd"] + 1)
+
+    def _add(self, cell):
+        self._waiting.append(cell)
+        self._catch_up()
+
+    def _used(self, cell):
+        self._catch_up()
+        name = cell["pool"], cell["key"], cell["model"], cell["minute"], cell["day"]
+        with suppress(StoreFailed):
+            self._known[name] = super()._used(cell)
+        used = self._known.get(name, {"rpm": 0, "tpm": 0, "rpd": 0})
+        same = [one for one in self._waiting if tuple(one[part] for part in WHOSE) == name]
+        more = {"rpm": len(same), "tpm": sum(one["tokens"] for one in same), "rpd": len(same)}
+        return {count: used[count] + more[count] for count in used}
