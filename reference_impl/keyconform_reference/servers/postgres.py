@@ -27,7 +27,8 @@ from keyconform_reference.factory import LASTING, manager_of
 from keyconform_reference.options import Options
 
 try:  # here, so that processes forked from one that has this module need not import it again
-    from keyconform_reference.stores.sql import Postgres, SqlStore
+    from keyconform_reference.stores.sql import SqlStore
+    from keyconform_reference.stores.sql.postgres import Postgres
 except ConfigurationError as error:
     _LACKING: str | None = str(error)
 else:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from keyconform_reference.stores import Rules, Store
 
 VARIABLE = "KEYCONFORM_POSTGRES_URL"
+_DEBIAN = pathlib.Path("/usr/lib/postgresql")
 _TRIES, _NAP = 2_000, 0.01
 _PORT = 5432  # of a socket: a part of its name
 _UNPRIVILEGED = ("postgres", "nobody")
@@ -187,7 +189,7 @@ def _private() -> PrivateServer:
 
 def _programs() -> tuple[str, str] | None:
     """Return postgres and initdb of one installation: that on PATH, else the newest in Debian's folder."""
-    debian = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: (len(str(path)), str(path)))
+    debian = sorted(_DEBIAN.glob("*/bin"), key=lambda path: (len(str(path)), str(path)))
     for folder in (None, *map(str, reversed(debian))):
         postgres, initdb = shutil.which("postgres", path=folder), shutil.which("initdb", path=folder)
         if postgres is not None and initdb is not None:
