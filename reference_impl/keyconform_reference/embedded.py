@@ -13,7 +13,8 @@ from .factory import LASTING, manager_of
 from .options import Options
 
 try:  # here, so that processes forked from one that has this module need not import it again
-    from .stores.sql import Sqlite, SqlStore
+    from .stores.sql import SqlStore
+    from .stores.sql.sqlite import Sqlite
 except ConfigurationError as error:
     _LACKING: str | None = str(error)
 else:

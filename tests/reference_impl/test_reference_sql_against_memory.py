@@ -16,7 +16,9 @@ from keyconform_reference.keys import FREE, Pool
 from keyconform_reference.limits import ModelTable
 from keyconform_reference.reports import Failure, Outcome, effects_of_failure, effects_of_record
 from keyconform_reference.stores import MemoryStore, Roster, Rules
-from keyconform_reference.stores.sql import Postgres, Sqlite, SqlStore
+from keyconform_reference.stores.sql import SqlStore
+from keyconform_reference.stores.sql.postgres import Postgres
+from keyconform_reference.stores.sql.sqlite import Sqlite
 from keyconform_reference.windows import Windows
 
 KEYS = tuple(f"twin-key-{letter * 6}" for letter in "abcd")

@@ -27,7 +27,8 @@ from keyconform_reference.factory import LASTING, manager_of
 from keyconform_reference.options import Options
 
 try:  # here, so that processes forked from one that has this module need not import it again
-    from keyconform_reference.stores.sql import Postgres, SqlStore
+    from keyconform_reference.stores.sql import SqlStore
+    from keyconform_reference.stores.sql.postgres import Postgres
 except ConfigurationError as error:
     _LACKING: str | None = str(error)
 else:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from keyconform_reference.stores import Rules, Store
 
 VARIABLE = "KEYCONFORM_POSTGRES_URL"
+_DEBIAN = pathlib.Path("/usr/lib/postgresql")
 _TRIES, _NAP = 2_000, 0.01
 _PORT = 5432  # of a socket: a part of its name
 _UNPRIVILEGED = ("postgres", "nobody")
@@ -67,7 +69,7 @@ class PrivateServer:
         postgres, initdb = programs
         self._as = _unprivileged()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="keyconform-postgres-", dir=_short_folder()))
-        self._files = self.folder / "data"
+        self._files, self._socket = self.folder / "data", self.folder / f".s.PGSQL.{_PORT}"
         if self._as is not None:
             os.chown(self.folder, self._as["user"], self._as["group"])
         made = [initdb, "-D", str(self._files), "-U", "keyconform", "--auth=trust", "--no-sync", "-E", "UTF8"]
@@ -101,16 +103,19 @@ class PrivateServer:
         raise StoreError(message)
 
     def kill(self) -> None:
-        """Kill the server as a power cut would: its children see that it is gone, and end."""
+        """Kill the server and its children as a power cut would (Linux); `start` brings it back."""
         number = int((self._files / "postmaster.pid").read_text().split()[0])
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(number, signal.SIGKILL)
+        # The children first: one that outlives its server could still write while the next one reads.
+        for each in (*_children(number), number):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
         for _ in range(_TRIES):
             if not self._answers():
                 break
             select.select([], [], [], _NAP)
-        # Shared memory that a child still holds would keep the next server from starting: it waits for it.
+        # Both name a process that nobody may have waited for yet, which would look alive.
         (self._files / "postmaster.pid").unlink(missing_ok=True)
+        self._socket.with_name(f"{self._socket.name}.lock").unlink(missing_ok=True)
 
     def close(self) -> None:
         """End the server and remove its folder."""
@@ -134,7 +139,7 @@ class PrivateServer:
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as asking:
-            asking.connect(str(self.folder / f".s.PGSQL.{_PORT}"))
+            asking.connect(str(self._socket))
             return True
         return False
 
@@ -185,9 +190,19 @@ def _private() -> PrivateServer:
     return PrivateServer()
 
 
+def _children(number: int) -> list[int]:
+    """Return the numbers of the processes that a process has started."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = path.read_text().rpartition(")")[2].split()[1]
+            found += [int(path.parent.name)] if int(parent) == number else []
+    return found
+
+
 def _programs() -> tuple[str, str] | None:
     """Return postgres and initdb of one installation: that on PATH, else the newest in Debian's folder."""
-    debian = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: (len(str(path)), str(path)))
+    debian = sorted(_DEBIAN.glob("*/bin"), key=lambda path: (len(str(path)), str(path)))
     for folder in (None, *map(str, reversed(debian))):
         postgres, initdb = shutil.which("postgres", path=folder), shutil.which("initdb", path=folder)
         if postgres is not None and initdb is not None:

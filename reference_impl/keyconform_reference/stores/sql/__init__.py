@@ -1,7 +1,8 @@
-"""The store in an SQL database, SQLite or PostgreSQL; it needs SQLAlchemy (extras ``sqlite`` and ``postgres``)."""
+"""The store in an SQL database; it needs SQLAlchemy.
 
-from .postgres import Postgres
-from .sqlite import Sqlite
+Databases are in ``sqlite`` (extra ``sqlite``) and ``postgres`` (extra ``postgres``): each imports its own driver.
+"""
+
 from .store import SqlStore
 
-__all__ = ["Postgres", "SqlStore", "Sqlite"]
+__all__ = ["SqlStore"]

@@ -63,7 +63,11 @@ class Sqlite:
         """Open the file, in a thread of its own."""
         link = self._link_by(functools.partial(_connected, self._file, seconds * _PATIENCE), _ROWS)
         link._thread.daemon = True  # noqa: SLF001 - a forgotten manager must not keep the interpreter from ending
-        self._link = await link
+        try:
+            self._link = await link
+        except BaseException:
+            link._thread.join(_LEAVING)  # noqa: SLF001 - it would tell a loop of its end that may be closed by then
+            raise
         self._connection = await _called(link, _entered, link)
 
     async def close(self) -> None:
