@@ -49,7 +49,7 @@ class OpensInTime(Sourced):
     def workloads(self) -> Iterator[Workload]:
         """A source that takes the request and says nothing, and one that sends the beginning of an answer."""
         for held in ("slow", "stuck"):
-            given = Given(regular=("key-1",), source=Published(state=held))  # type: ignore[arg-type] # of these two
+            given = Given(regular=("key-1",), source=Published(state=held))
             yield Workload(name=held, given=given, finale=(asked(),), whole=True)
 
     def violations(self, history: History) -> Iterator[Violation]:

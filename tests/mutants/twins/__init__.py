@@ -19,7 +19,6 @@ from twins import (
     recovering,
     remote,
     shapes,
-    sourced,
     stored,
     waiting,
     wrapped,
@@ -88,7 +87,6 @@ TWINS = (
     provided.Provided,
     remote.SoundOverSockets,
     remote.SoundInAThread,
-    *sourced.TWINS,
 )
 """Every twin: a class or function that is a factory."""
 
