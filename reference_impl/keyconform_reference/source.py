@@ -111,7 +111,7 @@ def number(written: object) -> int | None:
         return None
     if isinstance(written, bool) or not isinstance(written, int | float | str):
         message = f"{written!r} is no number"
-        raise ValueError(message)  # noqa: TRY004 - a page that cannot be used, whatever is wrong with it
+        raise ValueError(message)  # noqa: TRY004 - likewise
     text = str(written).replace(",", "").strip().upper()
     unit = _UNITS.get(text[-1:], 1)
     value = int(float(text.removesuffix("K").removesuffix("M")) * unit)

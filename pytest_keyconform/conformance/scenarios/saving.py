@@ -124,7 +124,7 @@ def _shape(program: Workload) -> object:
     steps = tuple(tuple(_invocation(step) for step in part) for part in parts)
     given = program.given
     rows = (given.regular, given.vertex, given.limits, given.default_model, given.max_failures, given.max_retries)
-    return steps, rows, given.paid_key, given.starts, program.apart, program.unopened
+    return steps, rows, given.paid_key, given.starts, given.source, program.apart, program.unopened
 
 
 def _invocation(step: Step) -> object:

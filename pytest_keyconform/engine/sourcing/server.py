@@ -141,7 +141,8 @@ class Source:
                 for connection, watch in list(self._held.items()):
                     self._look(connection, watch)
         finally:
-            for one in (*self._connections, self._listener, self._ours, self._theirs, self._selector):
+            self._selector.close()
+            for one in (*self._connections, self._listener, self._ours, self._theirs):
                 one.close()
             self._ended.release()
 

@@ -278,3 +278,38 @@ def test_a_thread_that_is_left_does_not_keep_the_process():
     """The interpreter ends although a thread and a job of a pool wait for ever."""
     ran = subprocess.run([sys.executable, "-c", THREAD_LEFT], capture_output=True, text=True, timeout=30, check=False)
     assert (ran.returncode, ran.stdout) == (0, "over\n"), ran.stderr
+
+
+def test_a_callback_that_calls_for_itself_lets_tasks_go_on(clock):
+    """Anyio's cancellation is delivered by such a callback, until the task has gone on."""
+
+    async def main():
+        loop, stopped = asyncio.get_running_loop(), []
+
+        def again():
+            if not stopped:
+                loop.call_soon(again)
+
+        again()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        stopped.append(True)
+        return "went on"
+
+    assert DelayedLoop(clock).run(main()) == "went on"
+
+
+def test_no_time_passes_while_an_answer_is_expected(clock):
+    """A loop is told of what it cannot see; the timer is due only when that has not come for long."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        event = asyncio.Event()
+        thread = threading.Thread(target=lambda: (real_sleep(0.1), loop.call_soon_threadsafe(event.set)))
+        thread.start()
+        loop.expecting = lambda _timed: thread.is_alive()
+        async with asyncio.timeout(5):
+            await event.wait()
+        return clock.now
+
+    assert DelayedLoop(clock).run(main()) < 1

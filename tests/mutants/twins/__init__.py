@@ -21,7 +21,6 @@ from twins import (
     remote,
     several,
     shapes,
-    sourced,
     stored,
     streaming,
     thrifty,
@@ -101,7 +100,6 @@ TWINS = (
     *streaming.SOUND,
     remote.SoundOverSockets,
     remote.SoundInAThread,
-    *sourced.TWINS,
 )
 """Every twin: a class or function that is a factory."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
+import contextlib
 import threading
-from contextlib import suppress
 
-from managers.stored import TABLE, Closed, SqliteManager, StoreFailed
+from managers.stored import TABLE, Closed, Rows, SqliteManager, StoreFailed
 
 WHOSE = ("pool", "key", "model", "minute", "day")
 
@@ -70,8 +69,8 @@ class _Once:
 
     begin = "BEGIN IMMEDIATE"
 
-    def __init__(self, path):
-        self._path = path
+    def __init__(self, path, waits):
+        self._path, self._waits = path, waits
         self._mine = threading.local()
         self.closed = False
 
@@ -82,8 +81,13 @@ class _Once:
     def __enter__(self):
         if self.closed:
             raise Closed
-        self._mine.rows = sqlite3.connect(self._path, timeout=5.0, isolation_level=None)
-        self._mine.rows.execute(self.begin)
+        rows = Rows(self._path, self._waits)
+        try:
+            rows.execute(self.begin)
+        except BaseException:
+            rows.close()
+            raise
+        self._mine.rows = rows
 
     def __exit__(self, kind, error, trace):
         rows = self._mine.rows
@@ -101,11 +105,10 @@ class ConnectsForEachCall(SqliteManager):
 
     def __init__(self, pool):
         self._pool, self._places = pool, {}
-        self._lock = self.once(pool.storage / "keys.db")
-        rows = sqlite3.connect(pool.storage / "keys.db")
-        rows.execute("PRAGMA journal_mode = WAL")
-        rows.execute(TABLE)
-        rows.close()
+        self._lock = self.once(pool.storage / "keys.db", self.waits)
+        with contextlib.closing(Rows(pool.storage / "keys.db", self.waits)) as rows:
+            rows.execute("PRAGMA journal_mode = WAL")
+            rows.execute(TABLE)
 
     @property
     def _rows(self):
@@ -128,7 +131,7 @@ class ServesMeanwhile(SqliteManager):
         super().close()
 
     def _catch_up(self):
-        with suppress(StoreFailed):
+        with contextlib.suppress(StoreFailed):
             while self._waiting:
                 cell = self._waiting[0]
                 super()._add(cell)
@@ -143,7 +146,7 @@ class ServesMeanwhile(SqliteManager):
     def _used(self, cell):
         self._catch_up()
         name = cell["pool"], cell["key"], cell["model"], cell["minute"], cell["day"]
-        with suppress(StoreFailed):
+        with contextlib.suppress(StoreFailed):
             self._known[name] = super()._used(cell)
         used = self._known.get(name, {"rpm": 0, "tpm": 0, "rpd": 0})
         same = [one for one in self._waiting if tuple(one[part] for part in WHOSE) == name]
