@@ -6,8 +6,6 @@ import inspect
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from pytest_keyconform.catalogue.unjudged import UNJUDGED
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -42,9 +40,7 @@ def page(kinds: Sequence[type[Invariant]]) -> str:
         lines += [f"## {family}", ""]
         for kind in members:
             lines += _section(kind)
-    lines += ["## Not judged yet", "", "Promised by spec 1.0, and nothing looks at them so far.", ""]
-    lines += [f"- {name}: {title}" for name, title in UNJUDGED.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _section(kind: type[Invariant]) -> Iterable[str]:
