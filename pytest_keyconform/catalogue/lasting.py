@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
+from pytest_keyconform.catalogue.durability import COUNTED
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
 from pytest_keyconform.catalogue.provoking import reported
 from pytest_keyconform.catalogue.serving import validity
@@ -37,9 +38,11 @@ class TornIsNoticed(Invariant):
     requires = ("record", "usage")
     stored = True
     unhindered = True
+    applies: ClassVar = COUNTED
     CONFORMING = (
         "record(lease=key-1, tokens=5) -> True\nrestart(tear=half) -> raises typed Torn",
         'record(lease=key-1, tokens=5) -> True\nrestart(tear=half)\nusage(key=key-1) -> {"rpm": 1, "tpm": 5}',
+        'record(lease=key-1, tokens=5) -> True\nrestart(tear=half)\nusage(key=key-1) -> {"rpm": 0, "tpm": 5}',
     )
     VIOLATING = (
         "record(lease=key-1, tokens=5) -> True\nrestart(tear=half) -> raises JSONDecodeError",
@@ -69,9 +72,9 @@ class TornIsNoticed(Invariant):
             yield broken(after, "what was recorded, or a typed error", "a torn state is taken for none")
 
 
-def _counted(usage: object) -> object:
-    """Answer the first of what a usage counts; None where it counts nothing."""
-    return usage.get("rpm", usage.get("tpm")) if isinstance(usage, dict) else None
+def _counted(usage: object) -> bool:
+    """Tell whether a usage counts anything: a report may add tokens alone, where an acquire counts the request."""
+    return isinstance(usage, dict) and any(usage.get(name) for name in ("rpm", "tpm", "rpd"))
 
 
 @final

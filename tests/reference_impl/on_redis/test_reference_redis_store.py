@@ -177,6 +177,26 @@ def test_a_cancelled_acquire_holds_nothing(redis_url):
     asyncio.run(run())
 
 
+def test_many_cancelled_acquires_hold_nothing(redis_url):
+    """More acquires than there are connections, cancelled at once while they are answered: every key is free then."""
+
+    async def run():
+        keys = [f"crowd-key-{number:04}" for number in range(150)]
+        async with opened(redis_url, *keys, tenure="lease", limits={}, seconds=20) as manager:
+            assert await manager.release(await manager.get_key())
+            calls = [asyncio.ensure_future(manager.acquire_lease()) for _ in keys]
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            for call in calls:
+                call.cancel()
+            served = await asyncio.gather(*calls, return_exceptions=True)
+            for lease in served:
+                if not isinstance(lease, asyncio.CancelledError):
+                    await manager.release(lease)
+            assert sorted([await manager.get_key() for _ in keys]) == keys
+
+    asyncio.run(run())
+
+
 def test_more_calls_than_connections_are_all_answered(redis_url):
     """Calls beyond the bound of connections wait for one; a burst over a limit serves exactly the limit."""
 
@@ -210,10 +230,10 @@ def test_a_script_that_the_server_forgot_is_sent_again(redis_url):
         async with opened(redis_url, A) as manager:
             assert await manager.get_key() == A
             client = manager._desk.store._client
-            connection = await client._connection()
+            connection = await client._lent()
             await connection.send_command("SCRIPT", "FLUSH")
             await connection.read_response()
-            await client._keep(connection)
+            await client._returned(connection)
             assert await manager.get_key() == A
 
     asyncio.run(run())
@@ -289,10 +309,10 @@ def test_a_full_server_is_an_error_and_is_told_by_health(redis_server):
         async with opened(redis_server.url, A) as manager:
             client = ScriptClient(redis_server.url, "settings", 5)
             for bound in (b"1", b"0"):
-                connection = await client._connection()
+                connection = await client._lent()
                 await connection.send_command("CONFIG", "SET", "maxmemory", bound)
                 await connection.read_response()
-                await client._keep(connection)
+                await client._returned(connection)
                 assert await manager.health() is (bound == b"0")
                 if bound == b"1":
                     with pytest.raises(StoreError, match="OutOfMemory"):

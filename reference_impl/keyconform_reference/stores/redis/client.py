@@ -64,7 +64,7 @@ class ScriptClient:
         """
         words = (self._key, *arguments)
         try:
-            async with self._free, asyncio.timeout(self._seconds) as limit:
+            async with asyncio.timeout(self._seconds) as limit:
                 try:
                     return await self._asked(packed(*script.by_name, *words), limit, undo)
                 except MovedError as error:
@@ -85,23 +85,23 @@ class ScriptClient:
         await self._drop_idle()
 
     async def _asked(self, command: bytes, limit: asyncio.Timeout, undo: Undo | None) -> object:
-        connection = await self._connection()
+        connection = await self._lent()
         try:
             await connection.send_packed_command(command, check_health=False)
             answer = await connection.read_response(disconnect_on_error=False)
         except ResponseError:
-            await self._keep(connection)
+            await self._returned(connection)
             raise
         except asyncio.CancelledError:
             if limit.expired():
-                await self._drop(connection)
+                await self._returned(connection, broken=True)
             else:
                 await to_its_end(self._late(connection, undo))
             raise
         except BaseException:
-            await self._drop(connection)
+            await self._returned(connection, broken=True)
             raise
-        await self._keep(connection)
+        await self._returned(connection)
         return answer
 
     async def _late(self, connection: Any, undo: Undo | None) -> None:  # noqa: ANN401 - one of redis-py
@@ -110,12 +110,28 @@ class ScriptClient:
             async with asyncio.timeout(self._seconds):
                 answer = await connection.read_response(disconnect_on_error=False)
         except (RedisError, OSError, TimeoutError):
-            await self._drop(connection)
+            await self._returned(connection, broken=True)
             return
-        await self._keep(connection)
+        # Given back before it is needed again: as many may be cancelled at once as there are connections.
+        await self._returned(connection)
         if undo is not None:
             with contextlib.suppress(StoreError):
                 await undo(answer)
+
+    async def _lent(self) -> Any:  # noqa: ANN401 - one of redis-py
+        await self._free.acquire()
+        try:
+            return await self._connection()
+        except BaseException:
+            self._free.release()
+            raise
+
+    async def _returned(self, connection: Any, *, broken: bool = False) -> None:  # noqa: ANN401 - one of redis-py
+        self._free.release()
+        if broken or self._closed:
+            await self._drop(connection)
+        else:
+            self._idle.append(connection)
 
     async def _connection(self) -> Any:  # noqa: ANN401 - one of redis-py
         """Return a connection that is there: one that was used before, unless its other end has gone."""
@@ -133,12 +149,6 @@ class ScriptClient:
             await self._drop(connection)
             raise
         return connection
-
-    async def _keep(self, connection: Any) -> None:  # noqa: ANN401 - one of redis-py
-        if self._closed:
-            await self._drop(connection)
-        else:
-            self._idle.append(connection)
 
     async def _drop(self, connection: Any) -> None:  # noqa: ANN401 - one of redis-py
         with contextlib.suppress(RedisError, OSError):

@@ -166,9 +166,9 @@ class RedisStore:
 
     async def standings(self, pool: Pool) -> Sequence[Standing]:
         """Return how all keys stand."""
-        found = await self._run("standings", LETTERS[pool])
-        pairs = zip(found[::2], found[1::2], strict=True)
-        return [Standing(told(key), strikes, bool(valid)) for key, (strikes, valid) in pairs]
+        keys, strikes, valid = await self._run("standings", LETTERS[pool])
+        each = zip(keys, strikes.split(), valid, strict=True)
+        return [Standing(told(key), int(count), ok == ord("1")) for key, count, ok in each]
 
     async def size(self, pool: Pool) -> int:
         """Return the number of keys."""

@@ -7,7 +7,7 @@ local function pool_of(letter)
 end
 
 local POOLS = {pool_of('r'), pool_of('v')}
-local AT_ONCE, LOOKED_AT = 16, 2
+local AT_ONCE, LOOKED_AT, BATCH = 16, 2, 1000
 local AFTER_ACQUIRE, AFTER_USE = 120, 90000
 -- A key that came back stands before the ring: far below zero. A rank is (waiting, load, when it was served).
 local BACK, WAITING, LOAD, LOADS = -2 ^ 50, 2 ^ 52, 2 ^ 31, 2 ^ 21 - 1
@@ -98,6 +98,13 @@ local function free_at(lane, key)
   return lane.closed and INF or when, nil, packed
 end
 
+-- Call a command with many words, as many at once as the stack of Lua holds.
+local function in_batches(command, name, words)
+  for place = 1, #words, BATCH do
+    call(command, name, unpack(words, place, math.min(place + BATCH - 1, #words)))
+  end
+end
+
 -- The orders -------------------------------------------------------------------------------------------------
 
 local function load_of(lane, use)
@@ -180,11 +187,12 @@ end
 
 local function fill(queue)
   local ranked = RANKED and queue.order ~= 'random'
-  local keys = call('LRANGE', queue.lane.pool.order, 0, -1)
+  local keys, ready = call('LRANGE', queue.lane.pool.order, 0, -1), {}
   for place, key in ipairs(keys) do
-    call('ZADD', queue.ready, queue.order == 'round-robin' and place or 0, key)
+    ready[2 * place - 1], ready[2 * place] = queue.order == 'round-robin' and place or 0, key
     if ranked then call('HSETNX', queue.lane.served, key, place) end
   end
+  in_batches('ZADD', queue.ready, ready)
   if queue.order ~= 'random' then call('HSETNX', queue.lane.served, '', #keys) end
   return #keys > 0
 end

@@ -129,7 +129,8 @@ local function rebuild(pool, keys, keep)
   local found = call('HGETALL', pool.states)
   for place = 1, #found, 2 do before[found[place]] = found[place + 1] end
   call('DEL', pool.order, pool.states, pool.cursor)
-  for _, key in ipairs(keys) do
+  local states = {}
+  for place, key in ipairs(keys) do
     local packed = before[key] or ''
     stays[key] = true
     if not keep and packed ~= '' then
@@ -137,9 +138,10 @@ local function rebuild(pool, keys, keep)
       fresh[TOKEN], fresh[HELD_UNTIL], fresh[RESERVED_FOR] = state[TOKEN], state[HELD_UNTIL], state[RESERVED_FOR]
       packed = pack(fresh)
     end
-    call('RPUSH', pool.order, key)
-    call('HSET', pool.states, key, packed)
+    states[2 * place - 1], states[2 * place] = key, packed
   end
+  in_batches('RPUSH', pool.order, keys)
+  in_batches('HSET', pool.states, states)
   for _, lane in ipairs(lanes_of(pool)) do
     if not keep then
       drop_lane(lane)

@@ -48,13 +48,15 @@ function operations.standing()
   return packed and told_state(state_of(packed))
 end
 
+-- The keys, and in one text for all of them the strikes and whether each is valid: clients read that much quicker.
 function operations.standings()
-  local pool, told = pool_of(ARGV[2]), {}
+  local pool, strikes, valid = pool_of(ARGV[2]), {}, {}
   local keys = call('LRANGE', pool.order, 0, -1)
   for place, key in ipairs(keys) do
-    told[2 * place - 1], told[2 * place] = key, told_state(state_of(call('HGET', pool.states, key)))
+    local told = told_state(state_of(call('HGET', pool.states, key)))
+    strikes[place], valid[place] = told[1], told[2]
   end
-  return told
+  return {keys, table.concat(strikes, ' '), table.concat(valid)}
 end
 
 function operations.size()
