@@ -12,7 +12,7 @@ from keyconform_reference.reports import Lease
 
 from . import listing
 from .ledger import CANDIDATES
-from .library import bindparam, func, or_
+from .library import bindparam, exists, func, or_, select
 from .rows import values_of_key
 from .tables import KEYS, USES, id_of
 
@@ -34,7 +34,24 @@ _AWAKE = CANDIDATES.where(
     USES.c.wake <= bindparam("now"),
     KEYS.c.key_id != bindparam("avoid"),
 )
-_ROTATION = _AWAKE.order_by(USES.c.served, KEYS.c.place).limit(_AT_ONCE)
+# Keys are asked about in the order of their turns, so that the index is read no further than to those that are found.
+_TURNS = (
+    select(USES.c.key_id)
+    .where(
+        USES.c.pool == bindparam("at_pool"),
+        USES.c.model_id == bindparam("at_model"),
+        USES.c.wake <= bindparam("now"),
+        USES.c.key_id != bindparam("avoid"),
+        exists().where(
+            KEYS.c.pool == USES.c.pool,
+            KEYS.c.key_id == USES.c.key_id,
+            KEYS.c.place.is_not(None),
+            KEYS.c.wake <= bindparam("now"),
+        ),
+    )
+    .order_by(USES.c.served)
+    .limit(_AT_ONCE)
+)
 _COUNT = _AWAKE.with_only_columns(func.count())
 _DRAWN = _AWAKE.order_by(USES.c.key_id).limit(1).offset(bindparam("drawn"))
 _ASLEEP = CANDIDATES.with_only_columns(KEYS.c.wake, USES.c.wake).where(
@@ -60,12 +77,14 @@ def _chosen(ledger: Ledger, pool: Pool, model: Model, avoid: str | None, kind: s
 
 
 def _longest_ago(ledger: Ledger, pool: Pool, model: Model, avoid: str) -> Entry | None:
+    at = {**ledger.of_model(pool, model), "now": ledger.now, "avoid": avoid}
     # Whatever is not usable sleeps from then on, so that each round looks at other keys.
-    while True:
-        entries = list(ledger.entries(pool, model, _ROTATION, now=ledger.now, avoid=avoid))
-        found = _usable(ledger, pool, entries)
-        if found is not None or not entries:
-            return found
+    while key_ids := ledger.connection.execute(_TURNS, at).scalars().all():
+        for key_id in key_ids:
+            found = _usable(ledger, pool, ledger.entries(pool, model, _ONE, only=key_id))
+            if found is not None:
+                return found
+    return None
 
 
 def _drawn(ledger: Ledger, pool: Pool, model: Model, avoid: str) -> Entry | None:
