@@ -85,7 +85,10 @@ def test_a_service_is_stopped_by_its_own_command(launch, tmp_path):
 @pytest.mark.parametrize(
     "table, says",
     [
-        ({"start": [sys.executable, "-c", "raise SystemExit('no room')"]}, r"ended with exit status 1; it said:\n  no room"),
+        (
+            {"start": [sys.executable, "-c", "raise SystemExit('no room')"]},
+            r"ended with exit status 1; it said:\n  no room",
+        ),
         ({"start": "no-such-program"}, r"'no-such-program' cannot be started: No such file"),
         ({"ready": "http://127.0.0.1:{port}/other", "start_timeout": 0.5}, r"was not ready within 0\.5 s"),
         ({"ready": "no-such-program", "start_timeout": 0.5}, r"was not ready within 0\.5 s"),
