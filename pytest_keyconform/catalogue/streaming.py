@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
+from pytest_keyconform.catalogue.courses import Course, check_judgeable, stream
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, answer, broken
 from pytest_keyconform.catalogue.reading import wrong_usage
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
 from pytest_keyconform.catalogue.standing import ONE, misstated
-from pytest_keyconform.catalogue.steps import acquire, failures, is_valid, status, step, usage
-from pytest_keyconform.model.linearize import Undecided
-from pytest_keyconform.operation import Answered, Operation, Raised, Skipped
+from pytest_keyconform.catalogue.steps import acquire, failures, is_valid, status, usage
+from pytest_keyconform.operation import Raised, Skipped
 from pytest_keyconform.workload import DEFAULT_MODEL, Given, Workload
 
 if TYPE_CHECKING:
@@ -22,67 +22,8 @@ if TYPE_CHECKING:
 
 TRIO: Final = Given()
 UNKNOWN: Final = "unheard-of"
-UNSEEN: Final = (
-    "no request of its stream with a key of the pool reached the provider that the harness plays: "
-    "it stands behind httpx, whatever the host, and sees no other client"
-)
-UNREADABLE: Final = "its stream passes nothing on of what the provider of the harness sends"
-
-
-def stream(
-    of: str,
-    *upstream: str,
-    read: int | None = None,
-    leave: str = "close",
-    model: object = DEFAULT_MODEL,
-    pool: str = "regular",
-    bad: bool = False,
-) -> Step:
-    """Read a stream whose provider answers by this script: to its end, or so many chunks before the consumer leaves."""
-    lefts = leave if read is not None or leave != "close" else ...
-    return step(
-        "stream",
-        model=model,
-        pool=pool,
-        of=of,
-        upstream=upstream or ...,
-        read=... if read is None else read,
-        leave=lefts,
-        bad=bad or ...,
-    )
-
 
 WHOLE: Final = stream("whole")
-
-
-class Course:
-    """One stream in a history: its requests with a key of the pool, and its chunks, in their order."""
-
-    def __init__(self, history: History, operation: Operation) -> None:
-        self.operation = operation
-        mine = [one for one in history.operations if one.get("of") == operation.get("of")]
-        pool = history.given.keys(str(operation.get("pool", "regular")))
-        every = {*pool, *history.given.regular, *history.given.vertex}
-        self.requests = [one for one in mine if one.name == "request" and one.get("key") in every]
-        self.chunks = [one for one in mine if one.name == "chunk"]
-
-    @property
-    def ended(self) -> bool:
-        """Whether the consumer saw a normal end."""
-        return self.operation.value == "ended"
-
-    def passed_before(self, operation: Operation) -> bool:
-        """Tell whether anything was passed on before this was called."""
-        return any(chunk.called < operation.called for chunk in self.chunks)
-
-    def late(self) -> Iterator[Operation]:
-        """Yield the requests that try again after output was passed on: with another key, or for the same once more."""
-        for number, request in enumerate(self.requests):
-            before = self.requests[:number]
-            other = before and request.get("key") not in [one.get("key") for one in before]
-            again = request.get("to") in [one.get("to") for one in before]
-            if (other or again) and self.passed_before(request):
-                yield request
 
 
 class _Streaming(Invariant, shared=True):
@@ -126,7 +67,7 @@ class _Streaming(Invariant, shared=True):
         courses = [Course(history, one) for one in history.named("stream") if not isinstance(one.response, Skipped)]
         if not courses:
             return
-        _judgeable(history, courses)
+        check_judgeable(history, courses)
         for course in courses:
             yield from self.wrong(course)
         if all(self.countable(course) for course in courses):
@@ -140,21 +81,6 @@ class _Streaming(Invariant, shared=True):
         """Yield what breaks the promise within one stream."""
         del course
         yield from ()
-
-
-def _judgeable(history: History, courses: list[Course]) -> None:
-    """Raise `Undecided` where the stream and the provider of the harness do not come together."""
-    if not any(course.requests for course in courses):
-        raise Undecided(UNSEEN)
-    if any(one.get("of") is None for one in history.named("request")) and len(courses) > 1:
-        raise Undecided("it cannot be told which of its streams a request of the backend belongs to")
-    for course in courses:
-        well = course.requests and all(isinstance(one.response, Answered) for one in course.requests)
-        if well and isinstance(course.operation.response, Raised) and not course.operation.get("bad"):
-            text = f"its stream cannot read what the provider of the harness sends: it {answer(course.operation)}"
-            raise Undecided(text)
-    if not any(course.chunks for course in courses):
-        raise Undecided(UNREADABLE)
 
 
 @final
@@ -339,7 +265,7 @@ class NoSecondKey(_Streaming):
         """Look for requests behind output; what is counted is told by other rules."""
         courses = [Course(history, one) for one in history.named("stream") if not isinstance(one.response, Skipped)]
         if courses:
-            _judgeable(history, courses)
+            check_judgeable(history, courses)
         for course in courses:
             for request in course.late():
                 yield broken(request, "no further request: output was passed on", "a second key is tried after output")

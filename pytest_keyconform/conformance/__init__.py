@@ -151,7 +151,7 @@ class Conformance:
     def facts(self) -> Facts:
         """Answer what is known of the target; nothing before `start`."""
         policies = Policies() if self._target is None else self._target.policies
-        operations = () if self._backend is None else tuple(sorted(self._backend.claims.operations))
+        operations = () if self._backend is None else tuple(sorted(self._backend.operations))
         dialogue = None if self._target is None else self._target.dialogue
         return Facts(policies.declared(), operations, dialogue is not None and dialogue.launched is not None)
 

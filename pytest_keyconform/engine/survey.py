@@ -44,6 +44,8 @@ OVERLAPPING = ("tasks", "threads", "sequential", "delayed-tasks", "wire")
 APART = ("simulated-processes", "processes")
 
 LONGEST_PAUSE = 20.0  # seconds of pauses of one client that real processes are let take
+OF_THE_WIRE = frozenset({"open", "close"})
+
 PROBE = 5.0  # seconds of real time that one acquire may take, before it is taken to answer no lease
 
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -79,6 +81,11 @@ class Backend:
             return tuple(runner for runner in found[:1] if runner.repeatable or pauses <= LONGEST_PAUSE)
         order = OVERLAPPING if overlap and len(workload.clients) > 1 else TOGETHER
         return tuple(allowed[name] for name in order if name in allowed)[:1]
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """What the backend can do: over a wire it is opened and closed by the protocol."""
+        return frozenset(self.claims.operations) | (OF_THE_WIRE if "wire" in self.runners else frozenset())
 
     @property
     def usual(self) -> Runner:

@@ -106,7 +106,7 @@ def test_a_target_may_be_registered_by_an_entry_point(app, monkeypatch, tmp_path
     [
         (
             "referense",
-            r"'referense': expected module:factory or a registered .*\(reference, .*\), did you mean 'reference'\?",
+            r"'referense': expected module:factory or a registered target \(reference, .*\), did you mean 'reference'",
         ),
         ("http://localhost:1", r"nobody takes connections at localhost:1"),
         ("http://203.0.113.1:80", r"203\.0\.113\.1 is another machine; say network = true"),

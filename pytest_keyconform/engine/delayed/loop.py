@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from concurrent.futures import thread as pools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from pytest_keyconform.engine.clock import MICROSECONDS, real_monotonic
-from pytest_keyconform.engine.delayed.outside import Outside
+from pytest_keyconform.engine.delayed.outside import Outside, forget_workers
 from pytest_keyconform.engine.loop import Deadlock, Livelock, Stalled
 from pytest_keyconform.engine.waiting import of_asyncio, pending, place, threads_at_work
 
@@ -297,10 +296,8 @@ class DelayedLoop(asyncio.SelectorEventLoop):
             self.set_exception_handler(lambda _loop, _context: None)
             pool = getattr(self, "_default_executor", None)
             self.close()
-            for worker in () if pool is None else pool._threads:  # noqa: SLF001 - no public way
-                pools._threads_queues.pop(worker, None)  # type: ignore[attr-defined] # noqa: SLF001 - or the interpreter's exit waits for it
+            forget_workers(pool)
 
     def _trouble(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        message = str(context.get("message", "no message"))
+        error, message = context.get("exception"), str(context.get("message", "no message"))
         self.noise.append(message if error is None else f"{message}: {error!r}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import thread as pools
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_keyconform.engine.waiting import chain
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
     from types import FrameType
     from typing import Any
 
@@ -51,3 +53,9 @@ class Outside:
 
 
 PATIENT = 3  # waits at one place that do not end by themselves, after which it is taken to wait for other tasks
+
+
+def forget_workers(pool: ThreadPoolExecutor | None) -> None:
+    """Let the interpreter's exit not wait for the threads of an executor that was shut down."""
+    for worker in () if pool is None else pool._threads:  # noqa: SLF001 - no public way
+        pools._threads_queues.pop(worker, None)  # type: ignore[attr-defined] # noqa: SLF001 - likewise

@@ -39,9 +39,9 @@ class Clock(Protocol):
 
 
 class MemoryStore:
-    """A ``Store`` in memory; see ``protocol.Store`` for what each step does. ``clock`` is ``time``, or like it."""
+    """A ``Store`` in memory; see ``protocol.Store`` for what each step does. ``clock`` stands in for ``time``."""
 
-    def __init__(self, rules: Rules, *, clock: Clock = time) -> None:
+    def __init__(self, rules: Rules, *, clock: Clock | None = None) -> None:
         self._clock = clock
         self._rules = rules
         self._options = rules.options
@@ -269,7 +269,8 @@ class MemoryStore:
 
     def _now(self) -> float:
         """Return the wall time; where it was set back, first move everything with it (000-19)."""
-        now, steady = self._clock.time(), self._clock.monotonic()
+        clock = self._clock or time
+        now, steady = clock.time(), clock.monotonic()
         last, last_steady = self._last
         if now < last:
             # What the clock would show had nobody touched it. If the steady clock went back as well, a minute

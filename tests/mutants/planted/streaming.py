@@ -55,7 +55,7 @@ class TellsTheErrorAsText(StreamsInTurn):
             yield 'data: {"error": "stream failed"}\n\n'
 
 
-class BeginsAgain(StreamsCountedFirst):
+class StreamsAgain(StreamsCountedFirst):
     """The same key is asked once more, and the answer begins anew."""
 
     async def stream(self, model, pool):
@@ -365,7 +365,7 @@ MUTANTS = (
     planted("STR01", EndsQuietly),
     planted("STR01", EndsQuietlyOnTimeouts),
     planted("STR01", TellsTheErrorAsText),
-    planted("STR01", BeginsAgain),
+    planted("STR01", StreamsAgain),
     planted("STR01", CountsBrokenTwice),
     planted("STR01", CountsWholeOnesOnly),
     planted("STR01", BlamesNobody),
