@@ -12,7 +12,7 @@ from pytest_keyconform.engine.clock import VirtualClock, real_perf_counter
 from pytest_keyconform.engine.survey import survey
 from pytest_keyconform.gate import REQUIRED
 from pytest_keyconform.operation import shown
-from pytest_keyconform.run import quiet
+from pytest_keyconform.target_run import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_keyconform import supervising
 from pytest_keyconform.errors import TargetError
-from pytest_keyconform.run import TargetRun
+from pytest_keyconform.target_run import TargetRun
 from pytest_keyconform.spec.settings import Settings, TargetSetting
 
 pytestmark = pytest.mark.skipif(not supervising.SUPPORTED, reason="a fork is not safe to go on from on this platform")
@@ -167,7 +167,7 @@ def test_the_process_ends_with_its_parent(tmp_path):
     program = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from pytest_keyconform.run import TargetRun\n"
+        "from pytest_keyconform.target_run import TargetRun\n"
         "from pytest_keyconform.spec.settings import Settings, TargetSetting\n"
         "target = TargetSetting(name='n', target='nasty_manager:Sound', asked='n')\n"
         "run = TargetRun(Settings(targets=(target,), search=(Path.cwd(),)), target)\n"

@@ -259,10 +259,8 @@ class DelayedLoop(asyncio.SelectorEventLoop):
                 return
         if timers:
             self._jump(timers[0].when())
-        elif sure:
-            raise Deadlock(pending(tuple(self._tasks.values())))
         else:
-            raise Stalled(pending(tuple(self._tasks.values())))
+            raise (Deadlock if sure else Stalled)(pending(tuple(self._tasks.values())))
 
     def _jump(self, when: float) -> None:
         clock = self._virtual
@@ -294,9 +292,8 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         finally:
             asyncio.set_event_loop(None)
             self.set_exception_handler(lambda _loop, _context: None)
-            pool = getattr(self, "_default_executor", None)
+            forget_workers(getattr(self, "_default_executor", None))
             self.close()
-            forget_workers(pool)
 
     def _trouble(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error, message = context.get("exception"), str(context.get("message", "no message"))
