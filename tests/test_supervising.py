@@ -10,8 +10,8 @@ import pytest
 
 from pytest_keyconform import supervising
 from pytest_keyconform.errors import TargetError
-from pytest_keyconform.target_run import TargetRun
 from pytest_keyconform.spec.settings import Settings, TargetSetting
+from pytest_keyconform.target_run import TargetRun
 
 pytestmark = pytest.mark.skipif(not supervising.SUPPORTED, reason="a fork is not safe to go on from on this platform")
 

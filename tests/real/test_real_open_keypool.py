@@ -13,8 +13,8 @@ import pytest
 core = pytest.importorskip("open_keypool.core", reason="install the extra `real` to judge published managers")
 
 from pytest_keyconform.conformance import Conformance
-from pytest_keyconform.target_run import quiet
 from pytest_keyconform.spec.settings import Settings, TargetSetting
+from pytest_keyconform.target_run import quiet
 
 if TYPE_CHECKING:
     from pytest_keyconform.report import CounterexampleReport, InvariantReport
