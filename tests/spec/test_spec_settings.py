@@ -169,3 +169,12 @@ def test_selections_are_checked():
 def test_nothing_near():
     """Where nothing is near, nothing is suggested."""
     assert nearest("xyz", ["profile"]) == ""
+
+
+def test_a_configured_target_may_be_a_service_that_is_started():
+    """What its table says beside the target is handed on; what it does not say is not."""
+    (found,) = of(target="svc", table={"svc": {"target": "http://127.0.0.1:{port}", "start": "run {port}"}}).targets
+    assert found.table() == {"target": "http://127.0.0.1:{port}", "start": "run {port}"}
+    assert (found.start_timeout, found.stop_timeout, found.network) == (30.0, 10.0, False)
+    (plain,) = of(target="svc", table={"svc": "app:make"}).targets
+    assert plain.table() == {}
