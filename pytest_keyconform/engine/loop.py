@@ -104,7 +104,7 @@ class ControlledLoop(Callbacks):
         """Run until `stop` is called; raises `Deadlock` if there is nothing to run before that."""
         outside = self._enter()
         try:
-            self._drive(lambda: False, None, self.max_steps)
+            self._drive(lambda: False, None)
         finally:
             self._leave(*outside)
 
@@ -153,21 +153,24 @@ class ControlledLoop(Callbacks):
         self._running, self._quiet = False, True
 
     def _finished(self, task: asyncio.Future[T], chooser: Chooser | None) -> T:
-        self._drive(task.done, chooser, self.max_steps)
+        self._drive(task.done, chooser)
         if self.needs_real_loop is not None:
             raise NeedsRealLoop(self.needs_real_loop)
         if not task.done():
             raise RuntimeError("Event loop stopped before Future completed.")
         return task.result()
 
-    def _drive(self, done: Callable[[], bool], choose: Chooser | None, limit: int) -> None:
-        """Run callbacks until ``done``, in rounds as asyncio does; timers and the end are looked for between."""
-        limit += self.steps
+    def _drive(self, done: Callable[[], bool], choose: Chooser | None, limit: int | None = None) -> None:
+        """Run callbacks until ``done``, in rounds as asyncio does; timers and the end are looked for between.
+
+        ``limit`` is how many; None: ``max_steps``, which may be raised meanwhile.
+        """
+        before = self.steps
         while not (done() or self._stopping):
             if self._timers or not self.ready:
                 self._pass_time()
             self._round(choose)
-            if self.steps > limit:
+            if self.steps - before > (self.max_steps if limit is None else limit):
                 raise Livelock(self.pending())
 
     def _round(self, choose: Chooser | None) -> None:

@@ -9,9 +9,9 @@ from managers.several import Several, SeveralCached
 
 
 class ToldByATask(SeveralCached):
-    """A task of each instance reads what the others changed, once a second."""
+    """A task of each instance reads what the others changed, every five seconds."""
 
-    policies = Several.policies.model_copy(update={"staleness": 3.0})
+    policies = Several.policies.model_copy(update={"staleness": 8.0})
     lasts = float("inf")
     close = None
 
@@ -32,7 +32,7 @@ class ToldByATask(SeveralCached):
 
     async def _read_again(self):
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(5)
             self._forget()
 
     async def get_key(self, model_name=None, is_vertex_key=False):
