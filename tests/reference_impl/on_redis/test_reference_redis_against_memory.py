@@ -81,8 +81,14 @@ class Pair:
     def where(self):
         return self.chance.choice((Pool.REGULAR, Pool.REGULAR, Pool.VERTEX)), self.chance.choice(KEYS)
 
-    async def on_take(self):
-        (pool, key), model = self.where(), self.chance.choice(MODELS)
+    async def on_burst(self):
+        (pool, _), model = self.where(), self.chance.choice(MODELS)
+        for _ in range(5):
+            await self.on_take(pool, model)
+
+    async def on_take(self, pool=None, model=None):
+        (other, key), another = self.where(), self.chance.choice(MODELS)
+        pool, model = pool or other, model or another
         avoid, draw = self.chance.choice((None, key)), self.chance.random() < 0.2
         lease = await self.other.take(pool, model, avoid=avoid, draw=draw)
         told = self.memory.follow(pool, model, avoid=avoid, told=None if lease is None else lease.key)
@@ -115,10 +121,12 @@ class Pair:
 
     async def on_report(self):
         (pool, key), model = self.where(), self.chance.choice(MODELS)
-        lease = self.chance.choice(self.leases) if self.leases and self.chance.random() < 0.5 else None
+        lease = self.chance.choice(self.leases[-6:]) if self.leases and self.chance.random() < 0.7 else None
         if lease is not None:
             pool, key = lease[0].pool, lease[0].key
-        flags = {name: self.chance.random() < 0.2 for name in ("strike", "mark", "remove", "clears")}
+            model = next(one for one in MODELS if one.identity == lease[0].model)
+        likely = {"strike": 0.15, "mark": 0.08, "remove": 0.03, "clears": 0.1}
+        flags = {name: self.chance.random() < share for name, share in likely.items()}
         seen = self.chance.random() < 0.7
         effects = Effects(
             **flags,
@@ -153,7 +161,7 @@ class Pair:
         await self.both("sweep")
 
     async def on_wait(self):
-        seconds = self.chance.choice((0.5, 4, 13.25, 60, 61, 3_600, 43_200, 90_000))
+        seconds = self.chance.choice((0.5, 4, 5, 10, 13.25, 20, 59, 60, 61, 3_600, 90_000))
         self.clock.wall += seconds
         self.clock.steady += seconds
 
@@ -207,5 +215,5 @@ def test_any_program_is_answered_as_by_the_memory_store(redis_url, options):
             finally:
                 await other.close()
 
-    for seed in range(3):
+    for seed in range(4):
         asyncio.run(program(seed))
