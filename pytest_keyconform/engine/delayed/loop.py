@@ -41,8 +41,7 @@ class DelayedLoop(asyncio.SelectorEventLoop):
     takes, and a schedule can be run again. Time is virtual: it stands still while anything is on its way, and jumps
     to the next timer where nothing is.
 
-    ``exploring``, ``horizon``, ``observer``, ``ending``, ``noise`` are those of `ControlledLoop`. ``expecting`` tells
-    whether anything else is on its way, where timers are set and where none are.
+    ``expecting`` tells whether more is on its way (given: timers are set); the others are those of `ControlledLoop`.
     """
 
     def __init__(self, clock: VirtualClock, outside: Outside | None = None, *, max_steps: int = 20_000) -> None:
@@ -249,14 +248,12 @@ class DelayedLoop(asyncio.SelectorEventLoop):
         """Wait for the outside; where nothing is on its way, let time pass until a timer is due."""
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined] # the loop's own
         sure = not (self._away or threads_at_work(self) or self.expecting(bool(timers)))
+        over = real_monotonic() + (0 if sure else QUIET if timers else STALLED)
         self._poll(0)  # what was expected a moment ago may be there
+        while not (self._callbacks or self._runnable) and real_monotonic() < over:
+            self._poll(QUIET / 4)
         if self._callbacks or self._runnable:
             return
-        began = real_monotonic()
-        while not sure and real_monotonic() - began < (QUIET if timers else STALLED):
-            self._poll(QUIET / 4)
-            if self._callbacks or self._runnable:
-                return
         if timers:
             self._jump(timers[0].when())
         else:
