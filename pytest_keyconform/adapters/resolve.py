@@ -22,6 +22,7 @@ from pytest_keyconform.adapters.connection import Connection, connect
 from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.passing import Factory, Handing, handing
 from pytest_keyconform.adapters.raised import Agreement, is_harness, message_of, packages_of, place_of, raised
+from pytest_keyconform.adapters.registered import REGISTERED
 from pytest_keyconform.errors import KeyconformError, TargetError
 from pytest_keyconform.spec.policies import Policies
 
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
     from pytest_keyconform.spec.pool import Pool
 
 ENTRY_POINTS: Final = "keyconform.targets"
-REGISTERED: Final[Mapping[str, str]] = {
-    "reference": "keyconform_reference:make_manager",
-    "reference-lease": "keyconform_reference:make_lease_manager",
-    "reference-sqlite": "keyconform_reference.embedded:make_manager",
-    "reference-postgres": "keyconform_reference.servers.postgres:make_manager",
-}
 _MODULE: Final = re.compile(r"[\w-]+(\.[\w-]+)*")
 _ELSEWHERE: Final = ("http:", "https:", "stdio:")
 
