@@ -10,6 +10,7 @@ from pytest_keyconform.conformance.confirming import confirmed
 from pytest_keyconform.conformance.tokens import Token
 from pytest_keyconform.engine.explore import Exploration, Found, Unjudged, explore
 from pytest_keyconform.engine.search.bounded import Bounded
+from pytest_keyconform.engine.search.portfolio import Portfolio
 from pytest_keyconform.engine.search.random import RandomWalk
 from pytest_keyconform.execution import Execution
 from pytest_keyconform.judging import judge_of
@@ -145,11 +146,13 @@ class Examiner:
         parallel = len(workload.clients) > 1 or workload.apart
         slow = not runner.repeatable and any(step.name == "advance" for _, _, step in workload.steps())
         budget = max(1, budget // runner.cost) if (parallel or not runner.repeatable) and not slow else 1
-        exploration = explore(runner, workload, self._search(runner), judge_of(rule), budget=budget)
+        exploration = explore(runner, workload, self._search(runner, budget), judge_of(rule), budget=budget)
         state.add(exploration, runner, exhausting=parallel)
         return exploration.found
 
-    def _search(self, runner: Runner) -> Scheduler:
+    def _search(self, runner: Runner, budget: int) -> Scheduler:
+        if runner.name == "threads":  # a call has so many choice points that two switches amid it are seldom reached
+            return Portfolio(seed=self.seed, budget=budget)
         return Bounded(last=2) if runner.repeatable else RandomWalk(self.seed)
 
     def _generated(self, rule: Invariant, state: Investigation) -> Verdict | None:

@@ -30,6 +30,7 @@ from planted import (
     reloading,
     secrets,
     serving,
+    threaded,
     time,
     unknown,
     vertex,
@@ -67,5 +68,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *optional.MUTANTS,
     *secrets.MUTANTS,
     *growth.MUTANTS,
+    *threaded.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

@@ -7,6 +7,7 @@ from managers.kept import KeptManager
 from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
+from managers.threaded import ThreadedManager
 
 from twins import (
     calling,
@@ -20,6 +21,7 @@ from twins import (
     remote,
     shapes,
     stored,
+    threaded,
     thrifty,
     waiting,
     wrapped,
@@ -81,6 +83,13 @@ TWINS = (
     KeptManager,
     stored.WritesBehind,
     stored.InOneTransaction,
+    ThreadedManager,
+    threaded.PassesABaton,
+    threaded.MonitorAndCondition,
+    threaded.OneAtATime,
+    threaded.LockForEachKey,
+    threaded.CopiedOnWrite,
+    threaded.WorkerThread,
     thrifty.OneStatement,
     thrifty.AsyncOneStatement,
     thrifty.ForgetsModels,
