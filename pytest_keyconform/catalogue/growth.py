@@ -183,8 +183,8 @@ class NewModelsAreDropped(Growing):
         ),
         'record(lease=key-1, model=ever-1) -> True\nstate() -> {"models": {"ever-1": {}}, "summary": {}}',
         (
-            "rows() -> 4\nrecord(lease=key-1) -> True\nrows() -> 900\n"
-            "record(lease=key-1, model=ever-1) -> True\nrows() -> 1700"
+            "rows() -> 4\nrecord(lease=key-1) -> True\nrows() -> 304\n"
+            "record(lease=key-1, model=ever-1) -> True\nrows() -> 305"
         ),
     )
     VIOLATING = (

@@ -42,6 +42,11 @@ class NoLivelock(Invariant):
     audits = ("004-6",)
     requires = ANY
     overlap = True
+    engines = (
+        "tasks",
+        "threads",
+        "delayed-tasks",
+    )  # where steps are counted: else nobody could end a thread that spins
     unhindered = True
     CONFORMING = (
         "| acquire() -> key-1\n| acquire() -> key-2",
@@ -57,10 +62,11 @@ class NoLivelock(Invariant):
     def workloads(self) -> Iterator[Workload]:
         """Every operation alone, with no key usable, every pair, and callers that share a cursor."""
         alone = {**OPERATIONS, **VARIANTS}.items()
-        yield from (Workload(name=name, given=TRIO, setup=(call,)) for name, call in alone)
+        yield from (Workload(name=name, given=TRIO, clients=((call,),)) for name, call in alone)
         for way in depletions(self):
             for name in ("acquire", "next_key", "random_key", "fail"):
-                yield Workload(name=f"{way.name}-{name}", given=way.given, setup=(*way.steps, OPERATIONS[name]))
+                alone_then = ((OPERATIONS[name],),)
+                yield Workload(name=f"{way.name}-{name}", given=way.given, setup=way.steps, clients=alone_then)
         for names in combinations_with_replacement(OPERATIONS, 2):
             yield Workload(name="+".join(names), given=TRIO, clients=tuple((OPERATIONS[name],) for name in names))
         for names in combinations_with_replacement(CURSORS, 2):

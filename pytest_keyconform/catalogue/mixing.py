@@ -99,6 +99,9 @@ class MixedCallsHaveAnOrder(Invariant):
         swapped = (reset("key-1"), *hurt(self, "key-2", status=401))
         out = hurt(self, "key-1", status=401)
         yield self._mixed("swapped", swapped, self.taking("a"), given=PAIR, setup=out)
+        yield self._mixed("crossed", swapped[:1], swapped[1:], given=PAIR, setup=out)
+        yield self._mixed("other-strike", (fail("key-2", status=500),), (reset("key-1"),))
+        yield self._mixed("both-out", (auth,), (fail("key-2", status=401),))
         others = ((auth, *self.taking("a")), (fail("key-2", status=429), *self.taking("b")))
         yield self._mixed("two-keys", *others)
         if self.policies.tenure == "rotation":  # a lease has one holder, who reports once

@@ -40,7 +40,7 @@ def test_a_race_between_threads_is_told_with_few_switches(tmp_path):
     reports, conformance = judged(tmp_path, "if True:", "ACQ01")
     found = reports["ACQ01"].counterexample
     assert (reports["ACQ01"].status, found.engine, found.note) == ("violated", "threads", None)
-    assert found.switches <= 2
+    assert found.switches <= 3  # both begin, and one goes on amid the other
     assert len(found.timeline) <= 12
     assert conformance.replay(found.replay).status == "violated"
 

@@ -28,6 +28,7 @@ IDS = (
 
 
 STORED = ("sqlite", "async-sqlite")
+THREADED = ("ACQ01", "ACQ02", "ACQ05", "QUO01", "FAIL03", "FAIL13", "FMT05", "LIVE01", "LIVE02")
 # Of policies that the usual ones do not have.
 OTHERWISE = (
     "ACQ09 ACQ12 ACQ13 CFG01 CFG02 FAIL14 FAIL15 FAIL16 FAIL17 FMT10 LIFE06 LIFE10 "
@@ -37,7 +38,7 @@ OTHERWISE = (
 
 
 def bases_of(id):
-    """The managers that bugs of an id are planted in: stored ones, or the one rich in awaits and the other."""
+    """The managers that bugs of an id are planted in: stored ones, one rich in awaits and another, one for threads."""
     alone = {
         "FMT07": ("rich",),
         "LIFE01": ("kept", *STORED),
@@ -54,7 +55,8 @@ def bases_of(id):
     }
     stored = {f"DUR{number:02}": (*STORED, "file") for number in range(1, 5)}
     stored |= {f"SRC{number:02}": STORED for number in range(1, 6)}
-    return (stored | alone).get(id, ("poor",) if id in OTHERWISE else ("rich", "poor"))
+    threads = ("threads",) if id in THREADED else ()
+    return ((stored | alone).get(id, ("poor",) if id in OTHERWISE else ("rich", "poor"))) + threads
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from pytest_keyconform.engine.search.course import Course, written
@@ -109,9 +109,21 @@ class Bounded:
         """Yield the plan with one deviation more, after its last one, that is free or is not."""
         path, _ = self._tree.walk(plan)
         first = plan.deviations[-1][0] + 1 if plan.deviations else 0
-        for point in range(first, len(path)):
+        for point in _spaced(first, len(path)):
             chosen, node = path[point]
             if free == (plan.base is Base.RUN and node[0] < 0):
                 for index in range(len(node) - 1):
                     if index != chosen:
                         yield Schedule(base=plan.base, deviations=(*plan.deviations, (point, index)))
+
+
+def _spaced(first: int, last: int) -> Iterator[int]:
+    """Yield the points from first to last, by turns the next one and one amid the widest gap.
+
+    What is torn apart lies at the beginning of a short call; of a long one the budget would never see the end.
+    """
+    points = range(first, last)
+    width = max(1, len(points) - 1).bit_length()
+    amid = (int(f"{number:0{width}b}"[::-1], 2) for number in range(1 << width))
+    spread = (points[place] for place in amid if place < len(points))
+    yield from dict.fromkeys(chain.from_iterable(zip(points, spread, strict=True)))

@@ -181,7 +181,10 @@ class Turns:
             return me if me in ready else ready[0]
         inside = sum(not one.daemon and one.awaits is not BOUNDARY for one in ready)
         self.overlapped = self.overlapped or inside > 1
-        current = ready.index(me) if me in ready else None
+        # Before anybody's first step it is free to choose who begins: else a schedule would have to spend deviations
+        # on letting two calls begin, and have none left for going from one to the other amid it.
+        starting = self.preempt and self.quiet
+        current = ready.index(me) if me in ready and not starting else None
         return ready[self._chooser([one.number for one in ready], current)]
 
     def _ready(self) -> list[Controlled]:

@@ -35,6 +35,7 @@ from planted import (
     sharing,
     source,
     streaming,
+    threaded,
     time,
     unknown,
     vertex,
@@ -77,5 +78,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *secrets.MUTANTS,
     *streaming.MUTANTS,
     *growth.MUTANTS,
+    *threaded.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""

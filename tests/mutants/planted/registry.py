@@ -9,6 +9,7 @@ from managers.filed import FileManager
 from managers.kept import KeptManager
 from managers.rich import RichManager
 from managers.stored import AsyncSqliteManager, SqliteManager
+from managers.threaded import ThreadedManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ class Mutant:
 
     id: str
     name: str
-    base: Literal["rich", "poor", "sqlite", "async-sqlite", "file", "kept"]
+    base: Literal["rich", "poor", "sqlite", "async-sqlite", "file", "kept", "threads"]
     factory: Callable[..., object]
     note: str
 
@@ -38,6 +39,7 @@ def planted(id, factory):
         AsyncSqliteManager: "async-sqlite",
         SqliteManager: "sqlite",
         FileManager: "file",
+        ThreadedManager: "threads",
     }
     base = next((base for kind, base in bases.items() if issubclass(factory, kind)), "poor")
     return Mutant(id, factory.__name__, base, factory, factory.__doc__.strip().splitlines()[0])

@@ -8,6 +8,7 @@ from managers.poor import PoorManager
 from managers.rich import RichManager
 from managers.several import Several
 from managers.stored import AsyncSqliteManager, SqliteManager
+from managers.threaded import ThreadedManager
 
 from twins import (
     calling,
@@ -23,6 +24,7 @@ from twins import (
     shapes,
     stored,
     streaming,
+    threaded,
     thrifty,
     waiting,
     wrapped,
@@ -88,6 +90,13 @@ TWINS = (
     stored.ServesMeanwhile,
     Several,
     several.ToldByATask,
+    ThreadedManager,
+    threaded.PassesABaton,
+    threaded.MonitorAndCondition,
+    threaded.OneAtATime,
+    threaded.LockForEachKey,
+    threaded.CopiedOnWrite,
+    threaded.WorkerThread,
     thrifty.OneStatement,
     thrifty.AsyncOneStatement,
     thrifty.ForgetsModels,
