@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import sysconfig
@@ -121,3 +122,22 @@ def short(filename: str) -> str:
     bases = [Path.cwd(), Path(sysconfig.get_paths()["purelib"]), Path(sysconfig.get_paths()["platlib"])]
     base = next((base for base in bases if path.is_relative_to(base)), None)
     return str(path if base is None else path.relative_to(base))
+
+
+def is_cancellation(error: object) -> bool:
+    """Tell whether a task was cancelled so, in asyncio or in trio."""
+    kind = type(error)
+    return isinstance(error, asyncio.CancelledError) or (
+        kind.__name__ == "Cancelled" and top_of(kind.__module__) == "trio"
+    )
+
+
+def cancelled_from_outside(error: BaseException) -> bool:
+    """Tell whether a call was ended by a cancellation that did not come from within it."""
+    if not isinstance(error, asyncio.CancelledError):
+        return is_cancellation(error)  # trio keeps what comes from within inside its own scope
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop: nobody could have cancelled
+        return False
+    return task is not None and task.cancelling() > 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from pytest_keyconform.adapters.answering import counted, key_in, marked, mutate, spoil
 from pytest_keyconform.adapters.connection import SPECIAL, Connection, reached
-from pytest_keyconform.adapters.raised import Agreement, is_harness, raised
+from pytest_keyconform.adapters.raised import Agreement, cancelled_from_outside, is_cancellation, is_harness, raised
 from pytest_keyconform.adapters.sending import Sending
 from pytest_keyconform.errors import Unsupported
 from pytest_keyconform.history import Blocked, Ending, History, Noise
@@ -240,7 +239,7 @@ class Recorder:
             cell = self._called(shown, Step(invocation=shown), client, phase)
 
             def ended(end: BaseException | str) -> None:
-                left = isinstance(end, asyncio.CancelledError)
+                left = is_cancellation(end)
                 failed = self.raised(end) if isinstance(end, BaseException) else Answered(end)
                 self._returned(cell, Cancelled() if left else failed)
 
@@ -281,7 +280,7 @@ class Recorder:
         # A coroutine that is closed and one that raises GeneratorExit look the same: the first is usual.
         if is_harness(error) or (awaiting and isinstance(error, GeneratorExit)):
             return None
-        if isinstance(error, asyncio.CancelledError) and _cancelled_from_outside():
+        if cancelled_from_outside(error):
             return Cancelled()
         if self.overheard is not None:
             self.overheard(error)
@@ -290,11 +289,3 @@ class Recorder:
     def raised(self, error: BaseException, *, bad_input: bool = False) -> Raised:
         """Answer the record of an error of the backend."""
         return raised(error, self.agreement, self.keyring.redact, bad_input=bad_input)
-
-
-def _cancelled_from_outside() -> bool:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop: nobody could have cancelled
-        return False
-    return task is not None and task.cancelling() > 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from pytest_keyconform.adapters.raised import is_cancellation
 from pytest_keyconform.workload import SLOW
 
 if TYPE_CHECKING:
@@ -38,11 +41,12 @@ class Sending:
         line, ended = next(self._lines, ANSWER), self._begun(key)
         try:
             if line == "slow":
-                await asyncio.sleep(SLOW)
+                await _pause(SLOW)
             elif line == "hang":
-                await asyncio.get_running_loop().create_future()
-        except asyncio.CancelledError as cancelled:
-            ended(cancelled)
+                await _pause(math.inf)
+        except BaseException as error:
+            if is_cancellation(error):
+                ended(error)
             raise
         return _end(line, ended)
 
@@ -52,6 +56,17 @@ class Sending:
         if line == "slow":
             self._sleep(SLOW)
         return _end(line, ended)
+
+
+async def _pause(seconds: float) -> None:
+    """Wait so many seconds, infinity: for ever; on trio, where that is what runs."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        await trio.sleep(seconds)
+    elif seconds == math.inf:
+        await asyncio.get_running_loop().create_future()
+    else:
+        await asyncio.sleep(seconds)
 
 
 def _end(line: str, ended: Callable[[BaseException | str], None]) -> str:

@@ -107,19 +107,27 @@ class TaskRunner:
         if workload.clients:
             asked = await program.with_leases(workload)
             loop.exploring = True
-            clients = [
-                loop.create_task(
-                    self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL),
-                    name=f"{CLIENT}{number}",
-                )
-                for number, steps in enumerate(asked, start=1)
-            ]
-            await asyncio.wait(clients)
+            await self._together(program, loop, asked)
             loop.exploring = False
-            for client in clients:
-                client.result()
         await self._steps(program, loop, workload.finale, phase=Phase.FINALE)
         await program.close()
+
+    async def _together(
+        self, program: Program, loop: ControlledLoop | DelayedLoop, asked: tuple[tuple[Step, ...], ...]
+    ) -> None:
+        clients = [
+            loop.create_task(
+                self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL), name=f"{CLIENT}{number}"
+            )
+            for number, steps in enumerate(asked, start=1)
+        ]
+        await asyncio.wait(clients)
+        for client in clients:
+            client.result()
+
+    async def _pause(self, seconds: float) -> None:
+        """Let seconds pass; none: let others come first."""
+        await asyncio.sleep(seconds)
 
     async def _steps(
         self,
@@ -132,13 +140,13 @@ class TaskRunner:
     ) -> None:
         for number, step in enumerate(steps):
             if number and phase is Phase.PARALLEL:
-                await asyncio.sleep(0)  # between two calls a client does something else, so others may come first
+                await self._pause(0)  # between two calls a client does something else, so others may come first
             if step.name == "advance":
                 program.note(client, "advance", str(step))
                 seconds = float(str(step.invocation.get("seconds")))
                 loop.horizon += seconds
                 loop.max_steps += int(seconds)  # a worker of the backend's may wake up each second
-                await asyncio.sleep(seconds)
+                await self._pause(seconds)
                 self._clock.readings -= 1  # that timer was the harness' own
             elif step.name == "set_clock":
                 program.set_clock(step, client=client)
