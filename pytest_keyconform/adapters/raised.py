@@ -71,15 +71,6 @@ def message_of(error: BaseException) -> str:
         return f"<its message raised {type(second).__name__}>"
 
 
-def cancelled_from_outside() -> bool:
-    """Tell whether the task that runs was cancelled: else a cancellation is the backend's own."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop: nobody could have cancelled
-        return False
-    return task is not None and task.cancelling() > 0
-
-
 def is_harness(error: BaseException) -> bool:
     """Tell whether an error is the harness' own, which no backend is to be blamed for."""
     return isinstance(error, KeyboardInterrupt) or top_of(type(error).__module__) == HARNESS
@@ -137,3 +128,22 @@ def short(filename: str) -> str:
 def _installed() -> tuple[Path, ...]:
     paths = sysconfig.get_paths()
     return Path(paths["purelib"]), Path(paths["platlib"])
+
+
+def is_cancellation(error: object) -> bool:
+    """Tell whether a task was cancelled so, in asyncio or in trio."""
+    kind = type(error)
+    return isinstance(error, asyncio.CancelledError) or (
+        kind.__name__ == "Cancelled" and top_of(kind.__module__) == "trio"
+    )
+
+
+def cancelled_from_outside(error: BaseException) -> bool:
+    """Tell whether a call was ended by a cancellation that did not come from within it."""
+    if not isinstance(error, asyncio.CancelledError):
+        return is_cancellation(error)  # trio keeps what comes from within inside its own scope
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop: nobody could have cancelled
+        return False
+    return task is not None and task.cancelling() > 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -288,7 +287,7 @@ class Recorder:
         # A coroutine that is closed and one that raises GeneratorExit look the same: the first is usual.
         if is_harness(error) or (awaiting and isinstance(error, GeneratorExit)):
             return None
-        if isinstance(error, asyncio.CancelledError) and cancelled_from_outside():
+        if cancelled_from_outside(error):
             return Cancelled()
         if self.overheard is not None:
             self.overheard(error)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeAlias
 
+from pytest_keyconform.adapters.raised import is_cancellation
 from pytest_keyconform.operation import Answered, Cancelled, Invocation, Raised, Response
 from pytest_keyconform.workload import SLOW
 
@@ -43,11 +46,12 @@ class Sending:
         line, ended = next(self._lines, ANSWER), self._begun(key)
         try:
             if line == "slow":
-                await asyncio.sleep(SLOW)
+                await _pause(SLOW)
             elif line == "hang":
-                await asyncio.get_running_loop().create_future()
-        except asyncio.CancelledError as cancelled:
-            ended(cancelled)
+                await _pause(math.inf)
+        except BaseException as error:
+            if is_cancellation(error):
+                ended(error)
             raise
         return _end(line, ended)
 
@@ -80,7 +84,7 @@ def sending_of(
         over = beside(Invocation("send", (("key", conceal(key, key=True)), *about)))
 
         def ended(end: BaseException | str) -> None:
-            left = isinstance(end, asyncio.CancelledError)
+            left = is_cancellation(end)
             came = failed(end) if isinstance(end, BaseException) else Answered(end)
             over(Cancelled() if left else came)
 
@@ -88,6 +92,17 @@ def sending_of(
 
     script = invocation.get("send")
     return Sending(map(str, script) if isinstance(script, list | tuple) else (), begun, sleep)
+
+
+async def _pause(seconds: float) -> None:
+    """Wait so many seconds, infinity: for ever; on trio, where that is what runs."""
+    trio = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        await trio.sleep(seconds)
+    elif seconds == math.inf:
+        await asyncio.get_running_loop().create_future()
+    else:
+        await asyncio.sleep(seconds)
 
 
 def _end(line: str, ended: Callable[[BaseException | str], None]) -> str:

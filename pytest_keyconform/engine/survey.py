@@ -17,6 +17,7 @@ from pytest_keyconform.engine.delayed.loop import DelayedLoop
 from pytest_keyconform.engine.delayed.runner import DelayedRunner
 from pytest_keyconform.engine.driving import drive
 from pytest_keyconform.engine.loop import ControlledLoop, NeedsRealLoop, Stalled, Stuck
+from pytest_keyconform.engine.on_trio.recognising import written_for_trio
 from pytest_keyconform.engine.processes.runner import ProcessRunner, paused
 from pytest_keyconform.engine.simulated.runner import SimulatedRunner
 from pytest_keyconform.engine.sourcing.runners import SourcedAtOnce, SourcedOnLoop
@@ -107,6 +108,8 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
             clock.reset()
             claims = _claims(target, run, seconds, failures)
             clock.reset()
+            if (claims is None or claims.is_async) and written_for_trio(target, failures):
+                return _surveyed_on_trio(target, clock, seed=seed, seconds=seconds)
             if claims is not None:
                 leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
                 return _backend(target, clock, claims, seed=seed, leased=leased, real=real)
@@ -117,6 +120,24 @@ def survey(target: Target, clock: VirtualClock, *, seed: int, seconds: float = 6
         return survey(target, clock, seed=seed, seconds=seconds, real=True)
     message = f"{target.text} cannot be opened on an ordinary pool: {failures[0]}"
     raise TargetError(message)
+
+
+def _surveyed_on_trio(target: Target, clock: VirtualClock, *, seed: int, seconds: float) -> Backend:
+    from pytest_keyconform.engine.on_trio.runner import TrioRunner
+    from pytest_keyconform.engine.on_trio.turns import Turns
+
+    def run(main: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever the coroutine answers
+        return Turns(clock).run(main)
+
+    failures: list[str] = []
+    claims = _claims(target, run, seconds, failures)
+    if claims is None:
+        message = f"{target.text} cannot be opened on an ordinary pool, on trio: {failures[0]}"
+        raise TargetError(message)
+    leased = target.policies.tenure == "lease" or _answers_leases(target, run, seconds=min(seconds, PROBE))
+    clock.reset()
+    runner = TrioRunner(target, clock, seed=seed, leased=leased)
+    return Backend(claims, {runner.name: runner}, Abandoning())
 
 
 def _claims(target: Target, run: Run, seconds: float, failures: list[str]) -> Claims | None:

@@ -114,19 +114,27 @@ class TaskRunner:
         if workload.clients:
             asked = await program.with_leases(workload)
             loop.exploring = True
-            clients = [
-                loop.create_task(
-                    self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL),
-                    name=f"{CLIENT}{number}",
-                )
-                for number, steps in enumerate(asked, start=1)
-            ]
-            await asyncio.wait(clients)
+            await self._together(program, loop, asked)
             loop.exploring = False
-            for client in clients:
-                client.result()
         await self._steps(program, loop, workload.finale, phase=Phase.FINALE)
         await program.close()
+
+    async def _together(
+        self, program: Program, loop: ControlledLoop | DelayedLoop, asked: tuple[tuple[Step, ...], ...]
+    ) -> None:
+        clients = [
+            loop.create_task(
+                self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL), name=f"{CLIENT}{number}"
+            )
+            for number, steps in enumerate(asked, start=1)
+        ]
+        await asyncio.wait(clients)
+        for client in clients:
+            client.result()
+
+    async def _pause(self, seconds: float) -> None:
+        """Let seconds pass; none: let others come first."""
+        await asyncio.sleep(seconds)
 
     async def _steps(
         self,
@@ -139,7 +147,7 @@ class TaskRunner:
     ) -> None:
         for number, step in enumerate(steps):
             if number and phase is Phase.PARALLEL:
-                await asyncio.sleep(0)  # between two calls a client does something else, so others may come first
+                await self._pause(0)  # between two calls a client does something else, so others may come first
             if step.name == "advance":
                 program.note(client, "advance", str(step))
                 await self._pass_time(program, loop, float(str(step.invocation.get("seconds"))))
@@ -153,7 +161,7 @@ class TaskRunner:
     async def _pass_time(self, _program: Program, loop: ControlledLoop | DelayedLoop, seconds: float) -> None:
         loop.horizon += seconds
         loop.max_steps += STEPS_OF_A_SECOND * int(seconds)
-        await asyncio.sleep(seconds)
+        await self._pause(seconds)
         self._clock.readings -= 1  # that timer was the harness' own
 
     async def _set_clock(self, program: Program, step: Step, *, client: int) -> None:

@@ -1,0 +1,1 @@
+"""Backends written for trio: clients take turns at their checkpoints. Imported only for those, trio is optional."""
