@@ -2,89 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from pytest_keyconform.catalogue.courses import Course, check_judgeable, stream
-from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, answer, broken
-from pytest_keyconform.catalogue.reading import wrong_usage
-from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
-from pytest_keyconform.catalogue.standing import ONE, misstated
-from pytest_keyconform.catalogue.steps import acquire, failures, is_valid, status, usage
+from pytest_keyconform.catalogue.consuming import TRIO, WHOLE, Course, Streaming, judgeable, stream
+from pytest_keyconform.catalogue.invariant import answer, broken
+from pytest_keyconform.catalogue.standing import ONE
 from pytest_keyconform.operation import Raised, Skipped
-from pytest_keyconform.workload import DEFAULT_MODEL, Given, Workload
+from pytest_keyconform.workload import DEFAULT_MODEL, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_keyconform.history import History
     from pytest_keyconform.verdict import Violation
-    from pytest_keyconform.workload import Step
 
-TRIO: Final = Given()
 UNKNOWN: Final = "unheard-of"
-
-WHOLE: Final = stream("whole")
-
-
-class _Streaming(Invariant, shared=True):
-    """What the rules share: a stream that is read whole, another one, and what is then said and served."""
-
-    audits: ClassVar[tuple[str, ...]] = ("002-C3",)
-    requires: ClassVar[tuple[str, ...]] = ("stream",)
-    unhindered: ClassVar[bool] = True
-
-    def played(
-        self, name: str, *steps: Step, given: Given = TRIO, pool: str = "regular", counted: bool = True
-    ) -> Workload:
-        """Answer the steps behind one stream that is read whole, then everything there is to read, and acquires.
-
-        Not ``counted``: it is left open whether what was done counts.
-        """
-        before = stream("whole", pool=pool)
-        finale = tuple(one for one in self.after(given, pool=pool) if counted or one.name != "usage")
-        return Workload(name=name, given=given, setup=(before, *steps), finale=finale)
-
-    def after(self, given: Given, *, pool: str = "regular") -> tuple[Step, ...]:
-        """Read what there is to read of the keys, and ask for one; under leases for all of them."""
-        keys = given.keys(pool)
-        reads = [
-            read
-            for key in keys
-            for read in (usage(key, pool=pool, optional=True), is_valid(key, pool=pool), failures(key, pool=pool))
-        ]
-        asks = len(keys) if self.policies.tenure == "lease" else 1
-        asked = (acquire(f"z{number}", pool=pool, optional=True) for number in range(asks))
-        return (*reads, status(pool=pool), *asked)
-
-    def refuses(self, moment: Moment) -> Refusal | None:
-        """Refuse a count, a view or a key that does not follow from what the streams came to."""
-        if moment.name == "acquire":
-            return unusable_served(moment) or nothing_served(moment)
-        return wrong_usage(moment) if moment.name == "usage" else misstated(moment)
-
-    def violations(self, history: History) -> Iterator[Violation]:
-        """Look at each stream, and then at what is counted."""
-        courses = [Course(history, one) for one in history.named("stream") if not isinstance(one.response, Skipped)]
-        if not courses:
-            return
-        check_judgeable(history, courses)
-        for course in courses:
-            yield from self.wrong(course)
-        if all(self.countable(course) for course in courses):
-            yield from self.disorder(history)
-
-    def countable(self, course: Course) -> bool:
-        """Tell whether it is certain what is counted: one key asked with twice before any output may be one call."""
-        return not any(one.get("again") and not course.passed_before(one) for one in course.requests)
-
-    def wrong(self, course: Course) -> Iterator[Violation]:
-        """Yield what breaks the promise within one stream."""
-        del course
-        yield from ()
 
 
 @final
-class BrokenIsAnError(_Streaming):
+class BrokenIsAnError(Streaming):
     """A stream that breaks ends in an error at its consumer, is recorded once, and is charged to its key alone.
 
     Why: half an answer that ends like a whole one is shown, stored and paid for, and nobody learns of it (002-C3).
@@ -159,7 +95,7 @@ class BrokenIsAnError(_Streaming):
 
 
 @final
-class LeavingIsCounted(_Streaming):
+class LeavingIsCounted(Streaming):
     """A consumer that leaves, or is cancelled, leaves the count right, no failure, and the lease released.
 
     Why: users close the tab in the middle of an answer, all day long; each may take a key along with it (002-C3).
@@ -222,7 +158,7 @@ class LeavingIsCounted(_Streaming):
 
 
 @final
-class NoSecondKey(_Streaming):
+class NoSecondKey(Streaming):
     """No second key is tried once output was passed on.
 
     Why: a second answer behind half of the first one is read as one text; nobody can take back what was shown (002-C3).
@@ -265,14 +201,14 @@ class NoSecondKey(_Streaming):
         """Look for requests behind output; what is counted is told by other rules."""
         courses = [Course(history, one) for one in history.named("stream") if not isinstance(one.response, Skipped)]
         if courses:
-            check_judgeable(history, courses)
+            judgeable(history, courses)
         for course in courses:
             for request in course.late():
                 yield broken(request, "no further request: output was passed on", "a second key is tried after output")
 
 
 @final
-class BadInputIsRefused(_Streaming):
+class BadInputIsRefused(Streaming):
     """Bad input is refused before the first chunk, before anything is counted, and before the provider is asked.
 
     Why: a mistake of the caller's that is noticed late has cost a request, a key, or half an answer (002-C3).

@@ -223,8 +223,8 @@ class ForgetsWhoLeavesInThreads(StreamsInThreads):
                 yield from chunks
             except GeneratorExit:
                 chunks.close()
-                for key in self._keys:
-                    self._used[key] = max(0, self._used[key] - 1)
+                minute, count = self._calls[self._turns[-1]]
+                self._calls[self._turns[-1]] = minute, count - 1
                 raise
 
 
@@ -280,7 +280,7 @@ class TriesOnInThreads(StreamsInThreads):
     """Likewise without an event loop."""
 
     def stream(self, model):
-        for _ in self._keys:
+        for _ in self._calls:
             try:
                 yield from super().stream(model)
             except httpx.TransportError:

@@ -7,12 +7,13 @@ import contextlib
 import functools
 import json
 import threading
+import time
 
 import httpx
 from managers.poor import NOTHING
 
-from pytest_keyconform import Lease, Policies
-from twins.calling import Calls, CallsInThreads
+from pytest_keyconform import Adapter, Policies
+from twins.calling import Calls
 from twins.leases import LeaseDesk
 
 URL = "https://llm.example/v1/chat"
@@ -269,33 +270,51 @@ class LeasedStreamsInTurn(LeasedStreams):
                 self._give_back(lease)
 
 
-class StreamsInThreads(CallsInThreads):
-    """The same without an event loop; a failed key is out at once."""
+class StreamsInThreads(Adapter):
+    """The same without an event loop, and without limits; a failed key is out at once.
 
-    policies = {"failures": "immediate"}
+    ``_calls`` has the minute of the last call of a key, and how many there were in it.
+    """
 
-    def __init__(self, pool):
-        super().__init__(pool)
-        self._used = dict.fromkeys(self._keys, 0)
-        self._books = threading.Lock()
+    policies = Policies(failures="immediate")
+
+    def __init__(self, api_keys):
+        self._calls = dict.fromkeys(api_keys, (0.0, 0))
+        self._turns, self._out, self._lock = list(self._calls), set(), threading.Lock()
+
+    def acquire(self):
+        with self._lock:
+            for key in self._turns:
+                if key not in self._out:
+                    self._turns.remove(key)
+                    self._turns.append(key)
+                    return key
+            return NOTHING
+
+    def is_valid(self, key):
+        return key in self._calls and key not in self._out
 
     def usage(self, key):
-        return {"rpm": self._used[key]} if key in self._used else None
+        with self._lock:
+            minute, count = self._calls.get(key, (0.0, 0))
+            return {"rpm": count if time.time() // 60 == minute else 0} if key in self._calls else None
 
-    def record(self, lease: Lease) -> bool:
+    def record(self, lease) -> bool:
         return self._count(lease.key)
 
     def _count(self, key):
-        with self._books:
-            if key not in self._used:
+        with self._lock:
+            if key not in self._calls:
                 return False
-            self._used[key] += 1
+            minute, count = self._calls[key]
+            now = time.time() // 60
+            self._calls[key] = now, count + 1 if now == minute else 1
             return True
 
     def stream(self, model):
         if not isinstance(model, str):
             raise TypeError("the name of a model is a str")
-        key = self._choose(())
+        key = self.acquire()
         if not key:
             raise NoKey
         headers = {"x-goog-api-key": key}
