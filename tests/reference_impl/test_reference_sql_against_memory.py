@@ -38,7 +38,7 @@ class Twins:
 
     def __init__(self, seed, options, store):
         self.random = random.Random(seed)
-        self.options = Options(**options)
+        self.options = Options(**options, deadline=30.0)
         self.wall, self.steady = 1_772_366_430.25, 100.0
         self.models = ModelTable(LIMITS, "m1", self.options)
         rules = Rules(self.options, Windows(self.options), self.models.configured, 2)

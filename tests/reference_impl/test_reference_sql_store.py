@@ -35,7 +35,11 @@ def store(request, tmp_path):
 async def opened(store, *keys, limits=None, **options):
     """An open manager."""
     manager = KeyManager(
-        keys or (A, B), limits=limits or {}, default_model="m1", options=Options(**options), store=store
+        keys or (A, B),
+        limits=limits or {},
+        default_model="m1",
+        options=Options(**{"deadline": 30.0, **options}),
+        store=store,
     )
     await manager.init()
     try:
@@ -96,7 +100,7 @@ def test_a_waiting_call_hears_what_another_manager_gave_back(store):
             waiting = asyncio.ensure_future(two.acquire_lease())
             assert not (await asyncio.wait((waiting,), timeout=0))[0]
             await one.release(lease)
-            assert (await asyncio.wait_for(waiting, 4)).key == A
+            assert (await asyncio.wait_for(waiting, 25)).key == A
 
     asyncio.run(run())
 
@@ -251,7 +255,7 @@ def test_a_server_that_is_killed_loses_nothing(postgres_server):
 
     async def run():
         store = postgres.store_on(postgres_server.url, uuid.uuid4().hex)
-        async with opened(store, A, deadline=2.0) as manager:
+        async with opened(store, A) as manager:
             acknowledged = sum([await manager.update_usage("m1", A) for _ in range(5)])
             postgres_server.kill()
             with pytest.raises(StoreError) as caught:
