@@ -279,9 +279,9 @@ class BothOrNeither(ThreadedManager):
 class TurnsForEver(ThreadedManager):
     """An acquire goes round and round until a key is usable."""
 
-    def _choose(self, vertex, model, besides=None):
-        while self._keys[vertex]:
-            key = super()._choose(vertex, model, besides)
+    def get_key(self, model_name=None, is_vertex_key=False):
+        while self._keys[bool(is_vertex_key)]:
+            key = super().get_key(model_name, is_vertex_key)
             if key != NOTHING:
                 return key
         return NOTHING

@@ -164,7 +164,7 @@ class WorkerThread(ThreadedManager):
 
     def __init__(self, pool):
         super().__init__(pool)
-        self._calls = queue.Queue()
+        self._calls, self._gate, self._closed = queue.Queue(), threading.Lock(), False
         self._worker = threading.Thread(target=self._work, daemon=True)
         self._worker.start()
 
@@ -176,21 +176,25 @@ class WorkerThread(ThreadedManager):
             except Exception as error:
                 answer.set_exception(error)
 
-    def _ask(self, call):
+    def _ask(self, call, closed):
         answer = Future()
-        self._calls.put((call, answer))
+        with self._gate:
+            if self._closed:
+                return closed
+            self._calls.put((call, answer))
         return answer.result()
 
     def close(self):
-        self._calls.put(None)
+        with self._gate:
+            self._closed = True
+            self._calls.put(None)
         self._worker.join()
 
     def get_key(self, model_name=None, is_vertex_key=False):
-        if not self._worker.is_alive():
-            return NOTHING
-        return self._ask(lambda: ThreadedManager.get_key(self, model_name, is_vertex_key))
+        return self._ask(lambda: ThreadedManager.get_key(self, model_name, is_vertex_key), NOTHING)
 
     def update_usage(self, model_name, key_value, is_vertex_key=False, tokens_used=0):
-        if not self._worker.is_alive():
-            return False
-        return self._ask(lambda: ThreadedManager.update_usage(self, model_name, key_value, is_vertex_key, tokens_used))
+        def call():
+            return ThreadedManager.update_usage(self, model_name, key_value, is_vertex_key, tokens_used)
+
+        return self._ask(call, False)
