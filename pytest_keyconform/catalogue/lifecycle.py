@@ -304,8 +304,12 @@ class OpenedAgain(_Closing):
             if reopened and operation.undeclared:
                 yield broken(operation, "an answer or a typed error", f"{operation.name} fails once it is opened again")
             asked = operation.name == "acquire" and isinstance(operation.response, Answered)
-            if reopened and asked and operation.value in ("", None):
+            if reopened and asked and operation.value in ("", None) and not self._may_be_held():
                 yield broken(operation, "a key: all are usable", "nothing is served once it is opened again")
+
+    def _may_be_held(self) -> bool:
+        """Tell whether keys may still be held from before: leases that nobody can give back."""
+        return self.policies.tenure == "lease" and not self.claims.operations.get("release")
 
 
 def running(operation: Operation) -> int:

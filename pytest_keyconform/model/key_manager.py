@@ -46,7 +46,7 @@ class Oracle(Standing):
         if self.policies.tenure != "lease" or operation.name not in ("record", "fail") or operation.value is True:
             return False
         at = (str(operation.get("pool", "regular")), str(operation.get("lease")))
-        return state.held.get(at, Bounds()).at_least(1) is not Tri.YES
+        return self.held(state, at, operation.at) is not Tri.YES
 
     def _acquire(self, state: State, operation: Operation) -> State:
         return self._served(state, operation, str(operation.get("pool", "regular")), ONE)
@@ -105,13 +105,13 @@ class Oracle(Standing):
         if not state.knows(pool, key):
             return state
         cell, met = (pool, key, self.entry(operation.get("model"))), operation.response
-        state = state.with_spent(cell, Spent(operation.at, self._asked(operation), ANY_NUMBER))
+        state = state.with_spent(cell, Spent(operation.at, self._of_stream(operation), ANY_NUMBER))
         if isinstance(met, Raised):
             return self._hurt(state, cell, outcome_of(_status_of(met)), operation)
         clears = self.policies.success == "clears" and operation.value == "whole" and cell[:2] in state.strikes
         return self._cleared(state, cell[:2], operation.at) if clears else state
 
-    def _asked(self, operation: Operation) -> Bounds:
+    def _of_stream(self, operation: Operation) -> Bounds:
         """Answer how often a request of a stream counts; one that was left before anything was passed on may not."""
         met = operation.response
         if isinstance(met, Raised):
@@ -191,7 +191,10 @@ class Oracle(Standing):
         if not isinstance(key, str) or not state.knows(pool, key):
             return state
         cell = (pool, key, self.entry(operation.get("model")))
-        state = state.with_held((pool, key), count)
+        if self.policies.lease_ttl is None:
+            state = state.with_held((pool, key), count)
+        else:
+            state = state.with_taken((pool, key), operation.at, count)
         if self.policies.counted_on == "acquire":
             return state.with_spent(cell, Spent(operation.at, count, Bounds()))
         return state.with_reserved(cell, operation.at)

@@ -144,10 +144,15 @@ class Standing:
 
     def free(self, state: State, cell: tuple[str, str, str], now: float) -> Tri:
         """Tell whether a key can be served and, under leases, nobody holds it."""
-        held = Tri.NO
-        if self.policies.tenure == "lease":
-            held = state.held.get(cell[:2], Bounds()).at_least(1)
-        return self.usable(state, cell, now) & held.negated()
+        return self.usable(state, cell, now) & self.held(state, cell[:2], now).negated()
+
+    def held(self, state: State, at: tuple[str, str], now: float) -> Tri:
+        """Tell whether anybody holds a lease of a key; from a second before `lease_ttl` on that is not certain."""
+        if self.policies.tenure != "lease":
+            return Tri.NO
+        held, ttl = state.held.get(at, Bounds()).at_least(1), self.policies.lease_ttl
+        over = ttl is not None and now - state.taken.get(at, now) >= ttl - windows.SLACK
+        return held & Tri.MAYBE if over else held
 
     def servable(self, state: State, pool: str, model: object, now: float) -> dict[str, Tri]:
         """Answer for each key of a pool whether it is free for a model."""

@@ -124,7 +124,8 @@ class Out:
 class State:
     """Everything the oracle knows. The mappings are never changed in place; an absent entry is the neutral one.
 
-    ``reserved`` holds the times of acquires not yet reported; ``held`` how many leases of a key are out.
+    ``reserved`` holds the times of acquires not yet reported; ``held`` how many leases of a key are out, ``taken``
+    when the last one was taken, where leases end by themselves.
     """
 
     members: Mapping[str, tuple[str, ...]]
@@ -134,6 +135,7 @@ class State:
     spent: Mapping[Cell, tuple[Spent, ...]] = field(default_factory=dict)
     reserved: Mapping[Cell, tuple[float, ...]] = field(default_factory=dict)
     held: Mapping[PoolKey, Bounds] = field(default_factory=dict)
+    taken: Mapping[PoolKey, float] = field(default_factory=dict)
 
     def fingerprint(self) -> object:
         """Answer a value by which equal states are told (order of entries does not matter)."""
@@ -147,6 +149,7 @@ class State:
                 self.spent,
                 self.reserved,
                 self.held,
+                self.taken,
             )
         )
 
@@ -161,6 +164,7 @@ class State:
             told("spent", self.spent),
             told("reserved", self.reserved),
             told("held", self.held),
+            told("taken", self.taken),
         )
 
     def knows(self, pool: str, key: str) -> bool:
@@ -214,6 +218,12 @@ class State:
         before = self.held.get(at, Bounds())
         low, high = max(0, before.low + change.low), max(0, before.high + change.high)
         return self.but(held={**self.held, at: Bounds(low, high)})
+
+    def with_taken(self, at: PoolKey, now: float, count: Bounds) -> State:
+        """Remember when a lease was taken that ends by itself; those before it perhaps have ended."""
+        before = self.held.get(at, Bounds())
+        held = {**self.held, at: Bounds(0, before.high) + count}
+        return self.but(held=held, taken={**self.taken, at: now})
 
     def lifted(self, at: PoolKey, *, model: str | None = None) -> State:
         """Lift what keeps a key out: everything, or a model's mark alone (the rest is then perhaps lifted)."""
