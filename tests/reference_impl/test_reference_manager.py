@@ -528,8 +528,9 @@ def test_numbers_that_mean_nothing_are_refused(settings):
 
 
 def test_every_operation_is_a_coroutine():
-    """Operations are awaited, all of them."""
-    public = [name for name in dir(KeyManager) if not name.startswith("_") and name != "lease"]
+    """Operations are awaited, all of them; a lease is entered, and a stream is iterated over."""
+    public = [name for name in dir(KeyManager) if not name.startswith("_") and name not in ("lease", "stream")]
+    assert inspect.isasyncgenfunction(KeyManager.stream)
     assert len(public) >= 33
     assert all(inspect.iscoroutinefunction(getattr(KeyManager, name)) for name in public)
 

@@ -23,6 +23,10 @@ class NoKey(Exception):
     """No key is left to ask with."""
 
 
+class NoModel(Exception):
+    """The name is that of no configured model."""
+
+
 @functools.cache
 def context():
     """One for all clients: making it takes longer than a stream."""
@@ -230,13 +234,14 @@ class LeasedStreamsInTurn(LeasedStreams):
 
     def _check(self, model):
         if self._books._name(model) not in self.pool.limits:
-            message = f"no model {model!r}"
-            raise ValueError(message)
+            raise NoModel(model)
 
     async def record(self, lease, model, pool, tokens, outcome):
         self._check(model)
-        if outcome in ("request", "transient"):
-            return True
+        if outcome != "success":
+            if outcome in ("quota", "auth"):
+                await self.fail(lease, model, pool, 429 if outcome == "quota" else 401)
+            return self._books._card(pool == "vertex", lease.key) is not None
         return await super().record(lease, model, pool, tokens, outcome)
 
     async def fail(self, lease, model, pool, status) -> None:
