@@ -14,7 +14,7 @@ from . import listing
 from .ledger import CANDIDATES
 from .library import bindparam, exists, func, or_, select
 from .rows import values_of_key
-from .tables import KEYS, USES, id_of
+from .tables import KEYS, LANES, USES, id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,8 @@ _AWAKE = CANDIDATES.where(
     USES.c.wake <= bindparam("now"),
     KEYS.c.key_id != bindparam("avoid"),
 )
-# Keys are asked about in the order of their turns, so that the index is read no further than to those that are found.
+# Keys are asked about in the order of their turns, so that the index is read no further than to those that are found;
+# once each served key has a row, as in `CANDIDATES`.
 _TURNS = (
     select(USES.c.key_id)
     .where(
@@ -48,6 +49,7 @@ _TURNS = (
             KEYS.c.place.is_not(None),
             KEYS.c.wake <= bindparam("now"),
         ),
+        exists().where(LANES.c.pool == USES.c.pool, LANES.c.model_id == USES.c.model_id, LANES.c.filled),
     )
     .order_by(USES.c.served)
     .limit(_AT_ONCE)
