@@ -157,4 +157,5 @@ local function shift_use(use, before)
   use[MINUTE_SPENT] = Minute.shift(use[MINUTE_SPENT], before)
   use[DAY_SPENT] = Day.shift(use[DAY_SPENT], before)
   use[LAST_MARK], use[MARKED] = later(use[LAST_MARK], before), later(use[MARKED], before)
+  if use[LAST_USED] then use[LAST_USED] = math.min(use[LAST_USED], now) end
 end

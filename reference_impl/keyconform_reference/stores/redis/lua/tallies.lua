@@ -23,13 +23,13 @@ local function fixed(span)
   tally.clear = tally.new
   function tally.add(spent, requests, tokens)
     local start = span.start()
-    if spent[1] ~= start then
+    if start > spent[1] then
       spent[1], spent[2], spent[3] = start, 0, 0
     end
     spent[2], spent[3] = spent[2] + requests, spent[3] + tokens
   end
   function tally.used(spent)
-    if spent[1] ~= span.start() then return 0, 0 end
+    if span.start() > spent[1] then return 0, 0 end
     return spent[2], spent[3]
   end
   function tally.frees_at(spent, requests, tokens)
