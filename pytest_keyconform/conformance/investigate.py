@@ -168,6 +168,8 @@ class Examiner:
         return exploration.found
 
     def _search(self, runner: Runner, budget: int) -> Scheduler:
+        if runner.name == "threads":  # a call has so many choice points that two switches amid it are seldom reached
+            return Portfolio(seed=self.seed, budget=budget, long=True)
         return Portfolio(seed=self.seed, budget=budget) if runner.repeatable else RandomWalk(self.seed)
 
     def _generated(self, rule: Invariant, state: Investigation) -> Verdict | None:

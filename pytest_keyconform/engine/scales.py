@@ -39,6 +39,11 @@ class Scales:
         self.own: dict[str, Call] = {"memory": self._held, "statements": self._issued, "rows": self._rows}
         self.own["files"] = self._files
 
+    @property
+    def counts_statements(self) -> bool:
+        """Whether connections are listened to for their statements."""
+        return self._statements is not None
+
     @contextlib.contextmanager
     def standing(self) -> Iterator[None]:
         """Measure what is measured throughout, and stop measuring on leaving."""

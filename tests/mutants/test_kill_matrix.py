@@ -1,5 +1,6 @@
 """Every planted bug is caught by its own id, and its counterexample shows it again."""
 
+import os
 from collections import Counter
 
 import planted
@@ -59,9 +60,15 @@ def bases_of(id):
     return ((stored | alone).get(id, ("poor",) if id in OTHERWISE else ("rich", "poor"))) + threads
 
 
-@pytest.mark.parametrize(
-    "mutant", [pytest.param(mutant, id=f"{mutant.id}-{mutant.name}") for mutant in planted.MUTANTS]
-)
+def judged():
+    """The bugs to judge: all of them in a proof, else the first one of each id in each manager."""
+    if "PROOF_SEEDS" in os.environ:
+        return planted.MUTANTS
+    return {(mutant.id, mutant.base): mutant for mutant in reversed(planted.MUTANTS)}.values()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what a bug leaves open
+@pytest.mark.parametrize("mutant", [pytest.param(mutant, id=f"{mutant.id}-{mutant.name}") for mutant in judged()])
 def test_a_planted_bug_is_caught_by_its_own_id(mutant, record_property):
     """The id that a bug is planted for finds it, and replaying its counterexample finds it again."""
     conformance = started(mutant.target, select=(mutant.id,))
@@ -72,6 +79,14 @@ def test_a_planted_bug_is_caught_by_its_own_id(mutant, record_property):
         return
     again = conformance.replay(report.counterexample.replay)
     assert (again.id, again.status) == (mutant.id, "violated"), f"{mutant.note} {told(again)}"
+
+
+@pytest.mark.skipif("PROOF_SEEDS" not in os.environ, reason="takes a deep run: part of the proof (tox -e proof)")
+@pytest.mark.parametrize("mutant", [pytest.param(one, id=f"{one.id}-{one.name}") for one in planted.DEEP])
+def test_a_bug_behind_many_switches_is_caught_by_a_deep_run(mutant):
+    """What a usual budget finds by chance only, a deep one finds."""
+    report = started(mutant.target, select=(mutant.id,), profile="deep").judge(mutant.id)
+    assert (report.id, report.status) == (mutant.id, "violated"), f"{mutant.note} {told(report)}"
 
 
 def test_every_id_has_a_bug_on_both_bases():

@@ -24,13 +24,14 @@ class Portfolio:
     """Bounds 0 and 1, then random walks and PCT in turn, then bounds 2 and 3, then walks to the end of the budget.
 
     The first bounds take `SURE` executions or half of ``budget``, the walks then a third of what is left, so that a
-    program with very many orders at one bound is still walked through. There are no walks where what is left may do
-    to try every order: they would run some of them twice. All share one tree: what one has tried the bounded one
-    leaves out. ``exhausted`` tells that every order was tried. Seeded: the same seed, the same schedules.
+    program with very many orders at one bound is still walked through. Of ``long`` calls, which have many choice
+    points, bounds reach so few orders that walks take half of what is left, twice. There are no walks where what is
+    left may do to try every order: they would run some of them twice. All share one tree: what one has tried the
+    bounded one leaves out. ``exhausted`` tells that every order was tried. Seeded: the same seed, the same schedules.
     """
 
-    def __init__(self, *, seed: int, budget: int) -> None:
-        self._left = budget
+    def __init__(self, *, seed: int, budget: int, long: bool = False) -> None:
+        self._left, self._long = budget, long
         self._tree = Tree()
         self._bounded = Bounded(tree=self._tree)
         walks: tuple[Scheduler, ...] = RandomWalk(seed, tree=self._tree), PriorityWalk(seed, tree=self._tree)
@@ -69,10 +70,11 @@ class Portfolio:
         """Yield the strategy of each execution, begun."""
         bounded, walks = self._bounded, self._walks
         bounded.last = FIRST
-        yield from self._run(repeat(bounded, max(SURE, self._left // 2)))
-        yield from self._run(islice(walks, 0 if self._tree.open <= self._left else self._left // 3))
+        yield from self._run(repeat(bounded, max(0 if self._long else SURE, self._left // 2)))
+        share = self._left // (2 if self._long else 3)
+        yield from self._run(islice(walks, share if self._long or self._tree.open > self._left else 0))
         bounded.last = LAST
-        yield from self._run(repeat(bounded, self._left * 3 // 4))
+        yield from self._run(repeat(bounded, self._left // 2 if self._long else self._left * 3 // 4))
         bounded.last = None
         yield from self._run(repeat(bounded, self._left if self._tree.open <= self._left else 0))
         yield from self._run(walks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ class ThreadRunner:
     def _run(self, workload: Workload, scheduler: Scheduler, *, observed: bool) -> Execution:
         started = real_perf_counter()
         program = self.program(workload, observed=observed)
-        with program.listening(), self._turns(scheduler) as turns, controlled(SharedStore(turns).current):
+        with program.listening(), self._turns(scheduler) as turns, _store(program, turns):
             program.pass_time = turns.advance
             if observed:
                 turns.switched = _observer(program)
@@ -131,6 +131,12 @@ class ThreadRunner:
                 program.set_clock(step, client=client)
             else:
                 drive(program.perform(step, client=client, phase=phase))
+
+
+def _store(program: Program, turns: Turns) -> AbstractContextManager[None]:
+    """Control the connections of clients that overlap, unless something else is done to all connections."""
+    taken = program.interludes.faults is not None or program.scales.counts_statements
+    return nullcontext() if taken or len(program.workload.clients) < 2 else controlled(SharedStore(turns).current)  # noqa: PLR2004
 
 
 def _observer(program: Program) -> Callable[[Controlled], None]:

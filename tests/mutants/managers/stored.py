@@ -55,6 +55,10 @@ class Rows:
         with self._told():
             return self._connection.execute(statement, given)
 
+    def executemany(self, statement, rows):
+        with self._told():
+            return self._connection.executemany(statement, rows)
+
 
 class _Gone:
     """Stands for the connection once it is closed."""

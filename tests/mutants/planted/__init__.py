@@ -81,3 +81,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *threaded.MUTANTS,
 )
 """Every planted bug, in the order of the catalogue."""
+DEEP: tuple[Mutant, ...] = threaded.DEEP
+"""Those that take a deep run."""
