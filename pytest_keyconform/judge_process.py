@@ -190,7 +190,8 @@ class Served:
 def _begin(ours: socket.socket, theirs: socket.socket, body: Callable[[socket.socket], NoReturn]) -> NoReturn:
     """Do what it is there for; never to come back into the code that was copied with the process."""
     try:
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if sys.platform == "linux":  # elsewhere it ends with its connection
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it
         ours.close()

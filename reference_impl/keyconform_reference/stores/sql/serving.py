@@ -81,7 +81,9 @@ def _chosen(ledger: Ledger, pool: Pool, model: Model, avoid: str | None, kind: s
 def _longest_ago(ledger: Ledger, pool: Pool, model: Model, avoid: str) -> Entry | None:
     at = {**ledger.of_model(pool, model), "now": ledger.now, "avoid": avoid}
     # Whatever is not usable sleeps from then on, so that each round looks at other keys.
-    while key_ids := ledger.connection.execute(_TURNS, at).scalars().all():
+    seen: set[str] = set()
+    while not seen.issuperset(key_ids := ledger.connection.execute(_TURNS, at).scalars().all()):
+        seen.update(key_ids)  # one that comes twice could not be put to sleep: a round more would not end
         for key_id in key_ids:
             found = _usable(ledger, pool, ledger.entries(pool, model, _ONE, only=key_id))
             if found is not None:
