@@ -65,6 +65,13 @@ class Isolated(Supervised):
         finally:
             self._end()
 
+    def replay(self, text: str) -> InvariantReport:
+        """Run one execution again, and end the interpreter."""
+        try:
+            return super().replay(text)
+        finally:
+            self._end()
+
     def _process(self) -> Child:
         child = Child(_become, self._meanwhile)
         child.connection.send(list(sys.path))
