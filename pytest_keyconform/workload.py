@@ -151,6 +151,11 @@ class Workload:
         pools = (step.invocation.get("keys") for _, _, step in self.steps() if step.name == "restart")
         return max([len(self.given.regular), *(keys for keys in pools if isinstance(keys, int))])
 
+    @property
+    def extent(self) -> int:
+        """How many steps it has, each counted again for every ten keys of its largest pool."""
+        return sum(1 for _ in self.steps()) * (1 + self.widest // 10)
+
     def steps(self) -> Iterator[tuple[Phase, int, Step]]:
         """Yield each step with its phase and its client."""
         yield from ((Phase.SETUP, 0, step) for step in self.setup)

@@ -291,7 +291,8 @@ class Recorder:
             return Cancelled()
         if self.overheard is not None:
             self.overheard(error)
-        return self.raised(error, bad_input=bool(invocation.get("bad")))
+        refusable = invocation.get("bad") or invocation.get("empty")  # a pool without keys may be refused as bad input
+        return self.raised(error, bad_input=bool(refusable))
 
     def raised(self, error: BaseException, *, bad_input: bool = False) -> Raised:
         """Answer the record of an error of the backend."""

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Step, Workload
 
 CLIENT, MAIN = "client-", "main"  # the names of the tasks
-STEPS_OF_A_CALL = 50  # of the loop, that a call may take in a long program
-KEYS = 10  # of a pool, that a call may look at in those steps
+STEPS_OF_A_CALL = 50  # of the loop, that a call may take in a long program for ten keys
 STEPS_OF_A_SECOND = 4  # of the loop, that a pause may take: a worker of the backend's may wake up each second
 TURNS = 30  # of the loop, in which a task that is cancelled ends
 MAX_STEPS = 20_000  # of the loop, in one execution: far beyond any workload, a second of real time at most
@@ -64,7 +63,7 @@ class TaskRunner:
         program = self.program(workload, observed=observed)
         program.outside |= not self.complete
         loop = self.loop()
-        loop.max_steps += STEPS_OF_A_CALL * sum(1 for _ in workload.steps()) * (1 + workload.widest // KEYS)
+        loop.max_steps += STEPS_OF_A_CALL * workload.extent
         loop.ending = program.stop
         if observed:
             loop.observer = _observer(program)

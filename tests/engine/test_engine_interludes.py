@@ -69,3 +69,15 @@ def test_a_census_counts_connections_where_there_are_faults(responses):
     """One is open while the manager is, and none once it was left."""
     _, _, opened, _, left = responses(fault(times=0), reopened(), census(), leave(), census())
     assert (opened.value["connections"], left.value["connections"]) == (1, 0)
+
+
+def test_a_pool_without_keys_may_be_refused_as_bad_input():
+    """A ValueError of an opening is a refusal where no key was given, and an accident else."""
+    clock = VirtualClock()
+    with clock:
+        scheduler = Bounded(last=0)
+        scheduler.begin()
+        workload = Workload(name="w", given=Given(), setup=(reopened(empty=True), reopened(keys=1)))
+        target = resolve("refusing:make", roots=(Path(__file__).parent,))
+        history = TaskRunner(target, clock, seed=0).run(workload, scheduler).history
+    assert [operation.response.typed for operation in history.operations[1:]] == [True, False]

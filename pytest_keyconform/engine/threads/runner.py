@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.engine.threads.turns import Turns
     from pytest_keyconform.workload import Step, Workload
 
+POINTS_OF_A_CALL = 50  # that a call may take in a long program for ten keys: a lock for each is taken and given back
 ENDINGS = {"deadlock": Ending.DEADLOCK, "livelock": Ending.LIVELOCK}
 
 
@@ -75,7 +76,7 @@ class ThreadRunner:
     def _run(self, workload: Workload, scheduler: Scheduler, *, observed: bool) -> Execution:
         started = real_perf_counter()
         program = self.program(workload, observed=observed)
-        with program.listening(), self._turns(scheduler) as turns, _store(program, turns):
+        with program.listening(), self._turns(scheduler, workload) as turns, _store(program, turns):
             program.pass_time = turns.advance
             if observed:
                 turns.switched = _observer(program)
@@ -98,8 +99,9 @@ class ThreadRunner:
         """Make what is executed."""
         return self.kind(workload, self._target, self._clock, seed=self._seed, leased=self._leased, observed=observed)
 
-    def _turns(self, scheduler: Scheduler) -> AbstractContextManager[Turns]:
-        return self._world.turns(scheduler.choose, preempt=self._preempt, max_points=self._max_points)
+    def _turns(self, scheduler: Scheduler, workload: Workload) -> AbstractContextManager[Turns]:
+        most = self._max_points + POINTS_OF_A_CALL * workload.extent
+        return self._world.turns(scheduler.choose, preempt=self._preempt, max_points=most)
 
     def _all(self, program: Program, turns: Turns) -> None:
         workload = program.workload
