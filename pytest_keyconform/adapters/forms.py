@@ -127,7 +127,7 @@ def bind(
     A parameter is met by its name, and where ``sites`` says that the method is audited, by its position too.
     ``pools`` are those of a form that names no pool.
     """
-    function = getattr(method, "__func__", None)
+    function = getattr(method, "__func__", method)
     known = _KNOWN.setdefault(function, {}) if isinstance(function, FunctionType) else {}
     fitted = known.get((name, sites is None))
     if fitted is None:
