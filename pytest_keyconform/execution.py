@@ -25,9 +25,22 @@ class Moment:
     where: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """How a script makes the call that was the ``called``-th event; ``code`` is "" where none can make it.
+
+    ``bind`` is the name that its answer has in later calls, None: none.
+    """
+
+    called: int
+    code: str
+    awaited: bool
+    bind: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What ran, under which schedule, what came of it, and (on a replay) what each task did.
+    """What ran, under which schedule, what came of it, and (on a replay) what each task did and how calls are spelled.
 
     ``overlapped`` tells whether two clients ever both stood at a choice point; None where every order of calls that
     do not suspend is all there is.
@@ -37,5 +50,6 @@ class Execution:
     schedule: Schedule
     history: History
     moments: tuple[Moment, ...] = ()
+    spelled: tuple[Spelled, ...] = ()
     seconds: float = 0.0
     overlapped: bool | None = None

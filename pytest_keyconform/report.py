@@ -95,6 +95,7 @@ class CounterexampleReport:
             timeline=execution.moments,
             engine=counterexample.engine,
             note=counterexample.note,
+            snippet=counterexample.snippet,
             where=place_of(counterexample, claims),
         )
 

@@ -29,7 +29,8 @@ class Violation:
 class Counterexample:
     """The smallest failing execution that was found, and how to run it again.
 
-    ``note`` tells why running it again may not show it: the history is the evidence then.
+    ``note`` tells why running it again may not show it: the history is the evidence then. ``snippet`` is a script that
+    shows it without the harness.
     """
 
     violation: Violation
@@ -38,6 +39,7 @@ class Counterexample:
     engine: str
     found_after: int
     note: str | None = None
+    snippet: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,13 @@ class Connection:
         where no form of the operation takes what the step says; whatever the manager raises comes out as it
         is.
         """
+        method, placed, named = self.prepared(name, arguments)
+        return method(*placed, **named)
+
+    def prepared(
+        self, name: str, arguments: Arguments
+    ) -> tuple[Callable[..., object], list[object], dict[str, object]]:
+        """Answer what `invoke` calls: a method, and what it is passed by position and by name."""
         pool = self._pool_of(arguments)
         positional = bool(arguments.get("positional"))
         bound = self._choose(name, pool, arguments.get("form"), positional=positional)
@@ -89,7 +96,8 @@ class Connection:
             self._learn(arguments)
         if pool == "vertex":
             arguments = {**arguments, "pool": pool}
-        return bound.call_as_sites_do(arguments, pool) if positional else bound.call(arguments)
+        placed, named = (bound.passed_as_sites_do(arguments, pool), {}) if positional else bound.passed(arguments)
+        return bound.method, placed, named
 
     def _pool_of(self, arguments: Arguments) -> str:
         """Answer the pool a step is about: the one it names, else the one its key is in."""

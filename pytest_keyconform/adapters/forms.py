@@ -83,8 +83,8 @@ class Bound:
         """What is claimed."""
         return self.fitted.form
 
-    def call(self, arguments: Arguments) -> object:
-        """Call it with what its signature takes, and answer what it answered: an awaitable, maybe."""
+    def passed(self, arguments: Arguments) -> tuple[list[object], dict[str, object]]:
+        """Answer what its signature takes, by position and by name."""
         placed: list[object] = []
         gap: list[object] = []
         named: dict[str, object] = {}
@@ -98,16 +98,16 @@ class Bound:
                     placed, gap = [*placed, *gap], []
             elif value is not LEFT_OUT:
                 named[passing.keyword] = value
-        return self.method(*placed, **named)
+        return placed, named
 
-    def call_as_sites_do(self, arguments: Arguments, pool: str) -> object:
-        """Call it by position as call sites do, whatever its signature says."""
+    def passed_as_sites_do(self, arguments: Arguments, pool: str) -> list[object]:
+        """Answer what call sites pass, all by position, whatever its signature says."""
         means = self.fitted.sites.get(pool)
         slots = [slot for slot in self.fitted.slots if (not slot.extra if means is None else slot.means in means)]
         values = [(slot, slot.read(arguments)) for slot in slots]
         while values and values[-1][1] is LEFT_OUT and (means is None or values[-1][0].means == "model"):
             values.pop()
-        return self.method(*(slot.fill if value is LEFT_OUT else value for slot, value in values))
+        return [slot.fill if value is LEFT_OUT else value for slot, value in values]
 
     def for_pools(self, pools: frozenset[str]) -> Bound:
         """Answer the same for these pools only."""

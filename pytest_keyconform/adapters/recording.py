@@ -60,7 +60,7 @@ class Recorder:
     ``stopped``: what comes back from now on is not recorded. ``overheard`` is told of each error that a call raised,
     ``warnings`` answers how many warnings there were so far.
     ``_cells`` holds one operation each, pending until it comes back: no client changes the cell of another.
-    ``_answers`` holds what the backend answered, as it answered it, by the name that a step binds it to;
+    ``answers`` holds what the backend answered, as it answered it, by the name that a step binds it to;
     ``_instances`` what the provider answered, each once.
     """
 
@@ -77,7 +77,7 @@ class Recorder:
         self.overheard: Callable[[BaseException], None] | None = None
         self.warnings: Callable[[], int] = lambda: 0
         self._cells: list[list[Operation]] = []
-        self._answers: dict[str, object] = {}
+        self.answers: dict[str, object] = {}
         self._instances: list[object] = []
         self._connections: dict[int, Connection] = {}
         self._streams = Streams(keyring, self.raised)
@@ -111,7 +111,7 @@ class Recorder:
         ``call`` stands in for the connection: for a step that is the harness' own, or on another instance.
         Suspends only where the backend does. Lets out what is the harness' own, and its cancellation.
         """
-        self._answers.pop(step.bind or "", None)
+        self.answers.pop(step.bind or "", None)
         given = self._arguments(step)
         if given is None:
             return self._skip(step, client, phase)
@@ -146,7 +146,7 @@ class Recorder:
         """Answer the invocation as recorded and the arguments for the backend; None if a key never came."""
         given = step.invocation.arguments
         through = step.invocation.get("through")
-        if isinstance(through, Ref) and through.name not in self._answers:
+        if isinstance(through, Ref) and through.name not in self.answers:
             return None
         try:
             real = {
@@ -164,7 +164,7 @@ class Recorder:
         through = step.invocation.get("through")
         if not isinstance(through, Ref):
             return self.connection
-        instance = self._answers[through.name]
+        instance = self.answers[through.name]
         if id(instance) not in self._connections:
             self._connections[id(instance)] = reached(instance, self.keyring.pool_of(self.given))
         return self._connections[id(instance)]
@@ -185,7 +185,7 @@ class Recorder:
 
     def _referred(self, ref: Ref) -> object:
         """Answer the key or the lease that was answered under a name; raises LookupError where none was."""
-        answer = self._answers[ref.name]
+        answer = self.answers[ref.name]
         key = key_in(answer)
         if not isinstance(key, str) or key in ("", self.policies.sentinel):
             raise LookupError(ref.name)
@@ -222,7 +222,7 @@ class Recorder:
 
     def _answered(self, cell: list[Operation], step: Step, given: dict[str, object], answer: object) -> Operation:
         if step.bind is not None:
-            self._answers[step.bind] = answer
+            self.answers[step.bind] = answer
         operation = self._returned(cell, Answered(self._plain(step.name, answer)))
         if self._spoilt(step, given):
             cell[0] = operation = marked(operation, spoilt=True)

@@ -232,6 +232,7 @@ class Conformance:
             raise RuntimeError(UNSTARTED)
         return Examiner(
             backend=backend,
+            target=self._target,
             policies=self._target.policies,
             budget=BUDGETS[self._settings.profile],
             seed=self._settings.seed,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.catalogue.fitting import Misfit, fit, inapplicable
 from pytest_keyconform.conformance.confirming import confirmed
+from pytest_keyconform.conformance.snippet import snippet
 from pytest_keyconform.conformance.tokens import Token
 from pytest_keyconform.engine.explore import Exploration, Found, Unjudged, explore
 from pytest_keyconform.engine.search.portfolio import Portfolio
@@ -28,6 +29,7 @@ from pytest_keyconform.verdict import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_keyconform.adapters.resolve import Target
     from pytest_keyconform.catalogue.invariant import Invariant
     from pytest_keyconform.conformance.sourcing import Sourcing
     from pytest_keyconform.engine.explore import Runner
@@ -102,6 +104,7 @@ class Examiner:
     """
 
     backend: Backend
+    target: Target
     policies: Policies
     budget: Budget
     seed: int
@@ -207,6 +210,7 @@ class Examiner:
                 engine=runner.name,
                 found_after=state.executions,
                 note=shown.note,
+                snippet=snippet(self.target, runner, shown.found, rule, seed=self.seed),
             ),
             evidence=state.evidence(),
         )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_keyconform.catalogue.fitting import Misfit, fit
 from pytest_keyconform.conformance.confirming import IN_REAL_TIME, TRIES
-from pytest_keyconform.engine.explore import Judgement, Unjudged
+from pytest_keyconform.conformance.snippet import snippet
+from pytest_keyconform.engine.explore import Found, Judgement, Unjudged
 from pytest_keyconform.engine.shrink import again
 from pytest_keyconform.errors import TokenError
 from pytest_keyconform.judging import judge_of
@@ -46,6 +47,7 @@ def replayed(examiner: Examiner, kind: type[Invariant], token: Token) -> Verdict
         engine=runner.name,
         found_after=1,
         note=None if runner.repeatable else IN_REAL_TIME,
+        snippet=snippet(examiner.target, runner, Found(execution, judgement), rule, seed=examiner.seed),
     )
     return Violates(counterexample=found, evidence=evidence)
 

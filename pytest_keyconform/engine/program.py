@@ -14,12 +14,13 @@ from pytest_keyconform.adapters.keys import Keyring
 from pytest_keyconform.adapters.raised import raised
 from pytest_keyconform.adapters.recording import Recorder
 from pytest_keyconform.adapters.resolve import OpeningFailed
+from pytest_keyconform.adapters.spelling import Spelling
 from pytest_keyconform.engine.interludes import Interludes
 from pytest_keyconform.engine.order import Order
 from pytest_keyconform.engine.overhearing import Overhearing
 from pytest_keyconform.engine.scales import Scales
 from pytest_keyconform.engine.storage import new_storage, remove
-from pytest_keyconform.execution import Moment
+from pytest_keyconform.execution import Moment, Spelled
 from pytest_keyconform.history import Ending, History, Noise, NoiseKind
 from pytest_keyconform.operation import Answered, Invocation, Operation, Phase, Raised, Ref
 from pytest_keyconform.workload import Step
@@ -44,7 +45,8 @@ class Program:
     ``pass_time`` lets seconds pass while no instance is open, as the engine does it.
     ``outside`` tells that the backend has a store or an upstream, whose clock nobody here can move.
     ``census`` counts the tasks and the timers of the backend, once those that were told to end have ended.
-    ``moments`` fill only where ``observed``. ``leased`` tells that reports need a lease of the key that was acquired.
+    ``moments`` and ``spelled`` fill only where ``observed``. ``leased`` tells that reports need a lease of the key that
+    was acquired.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Program:
         self.opened: Opened | None = None
         self.recorder: Recorder | None = None
         self.moments: list[Moment] = []
+        self.spelled: list[Spelled] = []
         self.noise: list[Noise] = []
         self.storage: Path | None = None
         self.census: Callable[[], Awaitable[tuple[int, int]]] = self._at_rest
@@ -128,11 +131,18 @@ class Program:
             step = await self.with_lease(step, phase=phase)
         self.note(client, "call", str(step))
         call = self.interludes.calls.get(step.name) if call is None else call
+        own = call is None and "through" not in dict(step.invocation.arguments)
+        spelling = self._spelling(self.recorder) if self.observed and own else None
         with self.scales.under(measured=bool(step.invocation.get("measured"))) as weighing:
-            operation = await self.recorder.perform(step, client=client, phase=phase, call=call)
+            operation = await self.recorder.perform(step, client=client, phase=phase, call=spelling or call)
+        if spelling is not None:
+            self.spelled.append(Spelled(operation.called, spelling.code, spelling.awaited, step.bind))
         self.scales.put(operation, weighing)
         self.note(client, "return", str(operation.response))
         return operation
+
+    def _spelling(self, recorder: Recorder) -> Spelling:
+        return Spelling(recorder.connection, self.keyring, recorder.answers)
 
     async def _at_rest(self) -> tuple[int, int]:
         return self.interludes.at_rest()

@@ -85,6 +85,7 @@ class TaskRunner:
             schedule=scheduler.schedule(),
             history=program.history(ending, blocked=blocked),
             moments=tuple(program.moments),
+            spelled=tuple(program.spelled),
             seconds=real_perf_counter() - started,
         )
 

@@ -20,6 +20,12 @@ from pytest_keyconform.adapters.signatures import answer_text, is_async, signatu
 ROWS = {audited.method: audited for audited in AUDITED}
 
 
+def called(form, arguments):
+    """Call a bound method with the arguments of a step."""
+    placed, named = form.passed(arguments)
+    return form.method(*placed, **named)
+
+
 def bound(method, name):
     """Bind a method as the audited one of that name."""
     row = ROWS[name]
@@ -39,7 +45,7 @@ def test_arguments_go_by_name_those_the_signature_takes():
 
     form = bound(update_usage, "update_usage")
     given = {"lease": "k", "model": "m1", "pool": "vertex", "tokens": 5, "outcome": "quota"}
-    assert form.call(given) == ("m1", "k", True, 5, True, "429")
+    assert called(form, given) == ("m1", "k", True, 5, True, "429")
     assert form.form.parameters == {"lease", "model", "pool", "tokens", "outcome"}
     assert form.form.optional == {"pool", "tokens", "outcome"}
     assert form.form.pools == BOTH
@@ -58,7 +64,7 @@ def test_arguments_go_by_name_those_the_signature_takes():
 def test_an_outcome_becomes_an_error_and_its_type(outcome, passed):
     """Each outcome class reaches the audited report as an error flag and an error type."""
     form = bound(echo, "update_usage")
-    assert form.call({"lease": "k", "outcome": outcome}) == {"key_value": "k", **passed}
+    assert called(form, {"lease": "k", "outcome": outcome}) == {"key_value": "k", **passed}
 
 
 def test_an_outcome_is_claimed_only_if_it_gets_through_whole():
@@ -72,9 +78,9 @@ def test_an_outcome_is_claimed_only_if_it_gets_through_whole():
 
 def test_no_model_is_left_out_where_it_can_be_and_none_elsewhere():
     """``model=None`` means that no model is given: left out if optional, None if required."""
-    assert bound(lambda model_name="d": model_name, "get_key").call({"model": None}) == "d"
-    assert bound(lambda model_name: model_name, "get_key").call({"model": None}) is None
-    assert bound(lambda model_name="d": model_name, "get_key").call({}) == "d"
+    assert called(bound(lambda model_name="d": model_name, "get_key"), {"model": None}) == "d"
+    assert called(bound(lambda model_name: model_name, "get_key"), {"model": None}) is None
+    assert called(bound(lambda model_name="d": model_name, "get_key"), {}) == "d"
 
 
 def test_parameters_are_met_by_their_names_then_by_their_places():
@@ -89,15 +95,15 @@ def test_parameters_are_met_by_their_names_then_by_their_places():
     def swapped(key, model):
         return (key, model)
 
-    assert bound(turned, "get_key").call({"model": "m", "pool": "vertex"}) == ("m", True)
-    assert bound(renamed, "get_key").call({"model": "m", "pool": "vertex"}) == ("m", True)
-    assert bound(swapped, "update_usage").call({"lease": "k", "model": "m"}) == ("k", "m")
+    assert called(bound(turned, "get_key"), {"model": "m", "pool": "vertex"}) == ("m", True)
+    assert called(bound(renamed, "get_key"), {"model": "m", "pool": "vertex"}) == ("m", True)
+    assert called(bound(swapped, "update_usage"), {"lease": "k", "model": "m"}) == ("k", "m")
 
 
 def test_a_place_means_nothing_where_the_kind_says_otherwise():
     """A parameter of another kind than the audited one of its place is an argument of its own."""
     waits = bound(lambda timeout=5.0: timeout, "get_key")
-    assert waits.call({"model": "m1"}) == 5.0
+    assert called(waits, {"model": "m1"}) == 5.0
     assert waits.form.parameters == frozenset()
 
     def annotated(seconds: float, model_name="m"):
@@ -132,18 +138,18 @@ def test_positional_only_parameters_keep_their_places():
     def own(_clock=7, key_value="", model_name="d", /):
         return (_clock, key_value, model_name)
 
-    assert bound(get_key, "get_key").call({"pool": "vertex"}) == ("d", True)
-    assert bound(get_key, "get_key").call({}) == ("d", False)
-    assert bound(own, "update_usage").call({"lease": "k", "model": None}) == (7, "k", "d")
+    assert called(bound(get_key, "get_key"), {"pool": "vertex"}) == ("d", True)
+    assert called(bound(get_key, "get_key"), {}) == ("d", False)
+    assert called(bound(own, "update_usage"), {"lease": "k", "model": None}) == (7, "k", "d")
 
 
 def test_a_method_that_takes_anything_gets_everything_by_name():
     """``**kwargs`` takes every audited argument; ``*args`` alone takes them in the audited order."""
     given = {"lease": "k", "model": "m", "retries": 1, "status": None, "pool": "regular"}
     every = {"api_key": "k", "model_name": "m", "retries": 1, "is_vertex_key": False, "status_code": None}
-    assert bound(lambda *_args, **rest: rest, "handle_api_failure").call(given) == every
-    assert bound(lambda *args: args, "handle_api_failure").call(given) == ("k", "m", 1, False, None)
-    assert bound(lambda *args: args, "get_key").call({"pool": "vertex"}) == (None, True)
+    assert called(bound(lambda *_args, **rest: rest, "handle_api_failure"), given) == every
+    assert called(bound(lambda *args: args, "handle_api_failure"), given) == ("k", "m", 1, False, None)
+    assert called(bound(lambda *args: args, "get_key"), {"pool": "vertex"}) == (None, True)
 
 
 def test_a_usage_that_names_no_pool_is_about_the_regular_one():
@@ -171,7 +177,7 @@ def test_a_usage_that_names_no_pool_is_about_the_regular_one():
 )
 def test_call_sites_pass_by_position(name, arguments, pool, passed):
     """The positional forms are exactly those that call sites use."""
-    assert bound(lambda *args: args, name).call_as_sites_do(arguments, pool) == passed
+    assert tuple(bound(lambda *args: args, name).passed_as_sites_do(arguments, pool)) == passed
 
 
 class Called:
@@ -261,7 +267,7 @@ def test_a_signature_is_read_once_for_a_function():
     forms = [bound(one.get_key, "get_key") for one in (first, second)]
     assert all(isinstance(one, Bound) for one in forms)
     assert forms[0].fitted is forms[1].fitted
-    assert [one.call({}) for one in forms] == [first, second]
+    assert [called(one, {}) for one in forms] == [first, second]
 
 
 def test_a_form_knows_where_it_is_defined():

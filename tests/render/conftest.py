@@ -39,6 +39,7 @@ FOUND = CounterexampleReport(
     replay="ACQ01:t1:two/-/r1-1",
     switches=1,
     found_after=5,
+    snippet='from keys import Manager\n\n\ndef main():\n    print(Manager(["<key-1>"]).get_key())\n\n\nmain()\n',
     timeline=(
         Moment(1, "call", "acquire(model=m1)"),
         Moment(1, "suspend", "await asyncio.sleep(0)", "src/my keys.py:12"),

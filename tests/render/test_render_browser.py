@@ -94,10 +94,19 @@ def test_it_works_from_the_keyboard(opened):
 def test_the_replay_command_is_copied(opened):
     """The button puts the command that runs the counterexample again on the clipboard."""
     page = opened(permissions=["clipboard-read", "clipboard-write"])
-    page.locator("#ACQ01 .copy").click()
+    page.locator("#ACQ01 p .copy").click()
     page.get_by_role("button", name="Copied").wait_for()
     command = page.evaluate("navigator.clipboard.readText()")
     assert command == "pytest --keyconform=mine=app:make --keyconform-replay=ACQ01:t1:two/-/r1-1"
+
+
+def test_the_script_is_copied(opened):
+    """A counterexample that a script shows has it folded beneath; its button puts all of it on the clipboard."""
+    page = opened(permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#ACQ01 .script summary").click()
+    page.locator("#ACQ01 .script .copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()").splitlines()[-1] == "main()"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -127,7 +136,7 @@ def test_it_prints(opened):
     page.emulate_media(media="print")
     assert page.locator("#FMT05 svg").is_visible()
     assert not page.locator(".filters").is_visible()
-    assert not page.locator("#ACQ01 .copy").is_visible()
+    assert not page.locator("#ACQ01 p .copy").is_visible()
 
 
 def test_hostile_texts_are_only_shown(opened, hostile):

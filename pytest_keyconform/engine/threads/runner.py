@@ -91,6 +91,7 @@ class ThreadRunner:
             schedule=scheduler.schedule(),
             history=program.history(ENDINGS[standstill.kind] if standstill else Ending.FINISHED, blocked=blocked),
             moments=tuple(program.moments),
+            spelled=tuple(program.spelled),
             seconds=real_perf_counter() - started,
             overlapped=turns.overlapped if self._preempt and len(workload.clients) > 1 else None,
         )

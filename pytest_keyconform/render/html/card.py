@@ -88,3 +88,7 @@ def _counterexample(result: InvariantReport, found: CounterexampleReport, asked:
     yield "</div>"
     command = escape(replay_command(asked, found.replay))
     yield f'<p class="replay"><code>{command}</code> <button type="button" class="copy">Copy</button></p>'
+    if found.snippet:
+        yield '<details class="script"><summary>As a script, without the harness</summary><div class="replay">'
+        yield f'<pre tabindex="0"><code>{escape(found.snippet)}</code></pre>'
+        yield '<button type="button" class="copy">Copy</button></div></details>'
