@@ -49,7 +49,7 @@ class Held(Invariant, shared=True):
             if operation.name == "acquire":
                 yield from self._acquired(operation, holders)
                 if isinstance(operation.value, str) and operation.value:
-                    holders.append((operation.bind or "", operation.at))
+                    holders.append((operation.bind or "", _answered(operation)))
             elif operation.name in ("release", "record"):
                 name = str(operation.get("of", ""))
                 holders = [held for held in holders if held[0] != name]
@@ -57,11 +57,16 @@ class Held(Invariant, shared=True):
     def _acquired(self, operation: Operation, holders: list[tuple[str, float]]) -> Iterator[Violation]:
         served = isinstance(operation.value, str) and bool(operation.value)
         ttl = self.policies.lease_ttl
-        sure = [at for _, at in holders if ttl is None or operation.at - at < ttl - SLACK]
+        sure = [at for _, at in holders if ttl is None or _answered(operation) - at < ttl - SLACK]
         if served and sure and self.policies.exhaustion != "fallback":
             yield broken(operation, "no key: the only one is held", "a key that is held is served")
         if not served and not holders:
             yield broken(operation, "the key: nobody holds it", "a key that nobody holds is not served")
+
+
+def _answered(operation: Operation) -> float:
+    """Answer when a call came back: who waits for a key may get one whose lease ends meanwhile."""
+    return operation.at if operation.until is None else operation.until
 
 
 @final
@@ -122,6 +127,10 @@ class LeaseEnds(Held):
         (
             "policy tenure=lease lease_ttl=60.0\ngiven regular=key-1\na = acquire() -> key-1\nadvance(seconds=58)\n"
             'acquire() -> ""\nadvance(seconds=4)\nb = acquire() -> key-1'
+        ),
+        (
+            "policy tenure=lease lease_ttl=60.0 exhaustion=blocks\ngiven regular=key-1\na = acquire() -> key-1\n"
+            "advance(seconds=58)\nb = acquire() -> key-1 after 2"
         ),
     )
     VIOLATING = (

@@ -52,7 +52,7 @@ class Oracle(Standing):
         return self._served(state, operation, str(operation.get("pool", "regular")), ONE)
 
     def _random_key(self, state: State, operation: Operation) -> State:
-        return self._served(state, operation, "regular", ONE)
+        return self._served(state, operation, "regular", NONE_OR_ONE)
 
     def _next_key(self, state: State, operation: Operation) -> State:
         return self._served(state, operation, str(operation.get("pool", "regular")), NONE_OR_ONE)
