@@ -52,8 +52,12 @@ class Interludes:
                 yield
         finally:
             if self.faults is not None:
-                for thread in self._started():  # aiosqlite's end a moment after a connection that failed
-                    thread.join(ENDING)
+                self.let_end()
+
+    def let_end(self) -> None:
+        """Let threads end that were told to; aiosqlite's does a moment after a connection that failed."""
+        for thread in self._started():
+            thread.join(ENDING)
 
     def at_rest(self) -> tuple[int, int]:
         """Let threads end that were told to; without an event loop there are neither tasks nor timers."""

@@ -87,6 +87,12 @@ class Program:
         clock.reset()
         clock.step_wall(workload.given.starts)
 
+    @property
+    def patience(self) -> float:
+        """How many virtual seconds its calls may wait in all, as the policies say."""
+        policies = self.target.policies
+        return policies.deadline * sum(1 for _ in self.workload.steps()) if policies.exhaustion == "blocks" else 0.0
+
     async def open(self) -> bool:
         """Open a manager on the workload's pool; tell whether that went well."""
         if self.storage is None:

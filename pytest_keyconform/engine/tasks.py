@@ -64,6 +64,7 @@ class TaskRunner:
         program.outside |= not self.complete
         loop = self.loop()
         loop.max_steps += STEPS_OF_A_CALL * workload.extent
+        loop.horizon += program.patience
         loop.ending = program.stop
         if observed:
             loop.observer = _observer(program)
@@ -97,17 +98,19 @@ class TaskRunner:
         """Make the loop of one execution."""
         return ControlledLoop(self._clock, max_steps=self._max_steps)
 
-    async def _census(self, loop: ControlledLoop | DelayedLoop) -> tuple[int, int]:
+    async def _census(self, program: Program, loop: ControlledLoop | DelayedLoop) -> tuple[int, int]:
         """Count the tasks and timers that are none of the harness' own, some turns later."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
+        if not self.complete:
+            program.interludes.let_end()
         names = [task.get_name() for task in asyncio.all_tasks(loop) if not task.done()]
         own = sum(name == MAIN or name.startswith(CLIENT) for name in names)
         return len(names) - own, loop.timers_of_others()
 
     async def _main(self, program: Program, loop: ControlledLoop | DelayedLoop) -> None:
         workload = program.workload
-        program.census = lambda: self._census(loop)
+        program.census = lambda: self._census(program, loop)
         if not await program.open():
             return
         await self._steps(program, loop, workload.setup, phase=Phase.SETUP)

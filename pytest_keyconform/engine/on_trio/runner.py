@@ -38,7 +38,7 @@ class TrioRunner(TaskRunner):
                 client = self._steps(program, loop, steps, client=number, phase=Phase.PARALLEL)
                 nursery.start_soon(loop.client, number, f"{CLIENT}{number}", client)
 
-    async def _census(self, loop: Any) -> tuple[int, int]:  # noqa: ANN401 - as of any loop
+    async def _census(self, _program: Program, loop: Any) -> tuple[int, int]:  # noqa: ANN401 - as of any loop
         """Count the tasks of the backend, some turns later; timers are those of tasks."""
         for _ in range(TURNS):
             await trio.sleep(0)

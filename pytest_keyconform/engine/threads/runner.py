@@ -78,6 +78,7 @@ class ThreadRunner:
         program = self.program(workload, observed=observed)
         with program.listening(), self._turns(scheduler, workload) as turns, _store(program, turns):
             program.pass_time = turns.advance
+            turns.allow(program.patience)
             if observed:
                 turns.switched = _observer(program)
             with suppress(Ended):
