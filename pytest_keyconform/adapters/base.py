@@ -129,7 +129,9 @@ def _check_parameters(cls: type, name: str, method: object) -> None:
 
 def _parameters(method: object) -> tuple[inspect.Parameter, ...]:
     bare = method.__func__ if isinstance(method, staticmethod | classmethod) else method
-    bare = bare.func if isinstance(bare, functools.partialmethod) else bare
+    if isinstance(bare, functools.partialmethod):
+        rest = inspect.signature(bare.func).parameters.values()
+        return tuple(one for one in rest if one.name not in bare.keywords)[1 + len(bare.args) :]
     try:
         found = tuple(inspect.signature(bare).parameters.values())  # type: ignore[arg-type]  # TypeError
     except (TypeError, ValueError):

@@ -194,7 +194,7 @@ class Program:
             step = Step(invocation=Invocation("acquire", asked), bind=ref.name)
             operation = await self.perform(step, client=0, phase=phase)
             if operation.value == label:
-                self._leases[pool, label] = ref
+                self._hold(pool, label, ref)
                 break
             if not isinstance(operation.value, str) or not operation.value:
                 break
@@ -203,7 +203,15 @@ class Program:
             for _, ref in others:
                 await self.perform(Step(invocation=Invocation("release", (("lease", ref),))), client=0, phase=phase)
         else:  # they are held on, for the reports on them
-            self._leases |= {(pool, key): ref for key, ref in others}
+            for key, ref in others:
+                self._hold(pool, key, ref)
+
+    def _hold(self, pool: str, key: str, ref: Ref) -> None:
+        """Remember the lease to report by; the one before it is forgotten, or what it holds would look like a leak."""
+        before = self._leases.get((pool, key))
+        self._leases[pool, key] = ref
+        if before is not None and self.recorder is not None and not self.workload.clients:
+            self.recorder.answers.pop(before.name, None)
 
     def _claims(self, name: str) -> bool:
         return self.opened is not None and bool(self.opened.connection.claims.forms(name))

@@ -64,7 +64,7 @@ def pausing(at: float, recovery: float | tuple[float, ...] | None, count: int, n
     steps = recovery if isinstance(recovery, tuple) else (recovery,)
     expected = steps[min(count, len(steps)) - 1]
     shortest, longest = (expected, expected) if count == 1 else (min(steps), max(steps))
-    age = now - at
+    age = round(now - at, 6)  # both are whole microseconds, and their difference of floats is not
     return Tri.YES if age < shortest else Tri.NO if age > longest + SLACK else Tri.MAYBE
 
 

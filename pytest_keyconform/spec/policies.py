@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from typing import Annotated, Any, Literal, Self
 
@@ -18,7 +19,7 @@ class Policies(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     exhaustion: Literal["sentinel", "fallback", "typed-error", "blocks"] = "sentinel"
-    sentinel: Literal[""] | None = ""
+    sentinel: Literal["", None] = ""  # noqa: PYI061 - a complaint names None too
     deadline: Seconds = 5.0
     errors: tuple[type[BaseException] | ErrorPattern, ...] = ()
     selection: Literal["round-robin", "least-used", "most-left", "random"] = "round-robin"
@@ -54,9 +55,32 @@ class Policies(BaseModel):
         try:
             zoneinfo.ZoneInfo(zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-            message = f"expected 'rolling' or an IANA zone such as 'Europe/Berlin', found {zone!r}"
+            message = "expected 'rolling' or an IANA zone such as 'Europe/Berlin'"
             raise ValueError(message) from error
         return zone
+
+    @field_validator("errors")
+    @classmethod
+    def _readable_patterns(
+        cls, errors: tuple[type[BaseException] | ErrorPattern, ...]
+    ) -> tuple[type[BaseException] | ErrorPattern, ...]:
+        for error in errors:
+            if isinstance(error, tuple):
+                try:
+                    re.compile(error[1])
+                except re.error as trouble:
+                    message = f"expected a regular expression for the message of {error[0]}: {trouble}"
+                    raise ValueError(message) from trouble
+        return errors
+
+    @field_validator("errors", mode="before")
+    @classmethod
+    def _several_errors(cls, errors: object) -> object:
+        pattern = isinstance(errors, tuple | list) and bool(errors) and all(isinstance(one, str) for one in errors)
+        if isinstance(errors, type) or pattern:
+            message = "expected a tuple of classes and of (class name, message pattern), such as (NoKeyLeft,)"
+            raise ValueError(message)
+        return errors
 
     @property
     def serves_several(self) -> bool:

@@ -131,3 +131,15 @@ def test_a_subclass_of_a_subclass_is_checked_as_well():
 def test_nearest_hints_only_at_similar_names(name, hint):
     """A hint is given where a name is similar, and none otherwise."""
     assert nearest(name, OPERATIONS) == hint
+
+
+def test_what_a_partial_method_binds_is_none_of_its_parameters():
+    """A helper of the author's that is bound to an argument of its own is an operation all the same."""
+
+    class Bound(Adapter):
+        def _served(self, strict, model, sort):
+            return f"{strict} {model} {sort}"
+
+        acquire = functools.partialmethod(_served, True, sort="oldest")
+
+    assert Bound(Pool()).acquire(model="m1") == "True m1 oldest"

@@ -212,6 +212,13 @@ def test_a_factory_that_cannot_be_handed_a_pool_is_refused(app, source, message)
         ),
         ("{'exhausted': 1}", r"policies.exhausted: there is no such policy, did you mean 'exhaustion'\?"),
         ("{'day_zone': 'Nowhere'}", r"policies.day_zone: found 'Nowhere', expected 'rolling' or an IANA zone"),
+        ("{'sentinel': 'NONE'}", r"policies.sentinel: found 'NONE', expected '' or None"),
+        ("{'errors': KeyError}", r"policies.errors: found <class 'KeyError'>, expected a tuple of classes"),
+        (
+            "{'errors': ('NoKey', 'left')}",
+            r"policies.errors: found .*, expected a tuple of classes and of \(class name",
+        ),
+        ("{'errors': (('NoKey', '('),)}", r"policies.errors: .*expected a regular expression for the message of NoKey"),
         (
             "{'quota_recovery': -1}",
             r"policies.quota_recovery: found -1, expected 'minute' or 'day' or .*greater than 0",

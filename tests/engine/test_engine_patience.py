@@ -1,11 +1,13 @@
-"""What lasts long and ends all the same: workers over days, waits of an hour, threads that are about to end."""
+"""What lasts long and ends all the same, and what the harness itself holds on to meanwhile."""
 
 from __future__ import annotations
+
+import sys
 
 import pytest
 
 from pytest_keyconform.adapters.resolve import resolve
-from pytest_keyconform.catalogue.steps import acquire, advance, census, reopened
+from pytest_keyconform.catalogue.steps import acquire, advance, census, record, reopened
 from pytest_keyconform.engine.clock import VirtualClock
 from pytest_keyconform.engine.search.bounded import Bounded
 from pytest_keyconform.engine.survey import survey
@@ -16,6 +18,9 @@ HOURS = 18_000
 SOURCE = '''
 import asyncio
 import threading
+import weakref
+
+from pytest_keyconform import Adapter, Lease
 
 
 class Ticking:
@@ -71,6 +76,26 @@ class Ending:
 
     async def update_usage(self, model_name, key):
         return True
+
+
+class Handles(Adapter):
+    """Answers a lease with a handle of its own, and knows how many of those are held by anybody."""
+
+    policies = {"tenure": "rotation"}
+    most = 0
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self.known = weakref.WeakSet()
+
+    async def acquire(self):
+        handle = Ending([])
+        self.known.add(handle)
+        Handles.most = max(Handles.most, len(self.known))
+        return Lease(self.pool.api_keys[0], handle)
+
+    async def record(self, lease):
+        return lease.handle in self.known
 '''
 
 
@@ -108,3 +133,10 @@ def test_a_thread_that_is_about_to_end_is_not_counted(run):
     """A thread that ends by itself in a moment of real time is nothing that is left."""
     history = run("Ending", reopened(), census(), real=True)
     assert history.operations[-1].value["threads"] == 0
+
+
+def test_leases_that_are_taken_for_reports_are_not_kept(run):
+    """What the harness takes to report on is let go once it has another one: else it would look like a leak."""
+    history = run("Handles", *(record("key-1") for _ in range(30)), acquire())
+    assert history.operations[-1].value == "key-1"
+    assert sys.modules["patient_managers"].Handles.most <= 3

@@ -11,6 +11,7 @@ from twins import choosing, declared, leases, recovering, shapes
 
 from pytest_keyconform import machines
 from pytest_keyconform.machines import JudgedMachine, KeyManagerMachine, ProgramMachine
+from pytest_keyconform.machines.judged import Opened
 
 FAMILIES = [
     kind
@@ -145,3 +146,10 @@ def test_there_is_a_machine_for_each_family():
     families = {family for machine in FAMILIES for family in machine.families}
     assert families == {"ACQ", "QUO", "EXH", "UNK", "FAIL", "VTX", "FMT", "LIFE", "TIME", "LIVE", "DUR"}
     assert set(BUGS) == {machine.__name__ for machine in FAMILIES}
+
+
+def test_a_source_of_limits_is_left_to_a_whole_run():
+    """A machine serves no source, so that it judges nothing that is about one."""
+    assert "SRC02" in {kind.id for kind in KeyManagerMachine.wanted()}
+    opened = Opened.of("keyconform_reference:make_manager", KeyManagerMachine.wanted(), seed=0)
+    assert [rule.id for rule in opened.rules if rule.sourced] == []

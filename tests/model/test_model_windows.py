@@ -119,3 +119,9 @@ def test_a_pause(recovery, count, age, lasts):
 def test_a_mark_lasts_as_declared(recovery, now, lasts):
     """A 429 mark is over with the minute, the day, its seconds, or by hand alone."""
     assert marked(0.0, 1, now, Policies(quota_recovery=recovery)) is lasts
+
+
+def test_a_pause_is_over_to_the_microsecond():
+    """A pause that has lasted to the microsecond may be over, whatever the difference of two floats comes to."""
+    assert 9.000015 - 4.000015 < 5.0
+    assert pausing(4.000015, 5.0, 1, 9.000015) is MAYBE
