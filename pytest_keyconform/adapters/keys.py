@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from pytest_keyconform.workload import Given
 
-_LABEL: Final = re.compile(r"(?:key|vertex|stranger|new|paid)-\d+(?::\w+)?")
+_LABEL: Final = re.compile(r"(?:key|vertex|stranger|new|paid)-\d+(?:~\d+)?(?::\w+)?")
+_MASK: Final = re.compile(r"[*#•·]+|\.{2,}|…+|[xX]{3,}|[-_]{3,}")  # what stands for characters that are left out
 _PREFIX: Final = "kc-"
 _LENGTH: Final = 36
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -31,11 +32,14 @@ _SHOWABLE: Final = 8  # characters of a key that may be shown, where they are a 
 def canary(label: str) -> str:
     """Answer the canary key of a label: 39 characters, safe in a header, the same in every run.
 
-    A label with a colon, ``key-1:b``, stands for the key of ``key-1`` with ``:b`` behind it.
+    A label with a colon, ``key-1:b``, stands for the key of ``key-1`` with ``:b`` behind it; ``key-1~12`` for one of
+    12 characters.
     """
     base, colon, more = label.partition(":")
+    base, _, length = base.partition("~")
     digest = hashlib.sha512(f"keyconform:{base}".encode()).digest()
-    return _PREFIX + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_LENGTH]) + colon + more
+    whole = _PREFIX + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_LENGTH])
+    return whole[: int(length or len(whole))] + colon + more
 
 
 class WeighedKey(str):
@@ -159,8 +163,9 @@ class Keyring:
         if self.redact(text) != text:
             return "whole"
         for key in self._labels:
-            size = 1 + min(_SHOWABLE, len(key) // 3)
-            if any(key[start : start + size] in text for start in range(len(key) - size + 1)):
+            most = min(_SHOWABLE, len(key) // 3)
+            run = any(key[start : start + most + 1] in text for start in range(len(key) - most))
+            if run or _beside_masks(key, text) > most:
                 return "part"
         return ""
 
@@ -205,6 +210,16 @@ def _plain(value: object) -> object:
     if inspect.iscoroutine(value):
         value.close()
     return Opaque(type(value).__name__)
+
+
+def _beside_masks(key: str, text: str) -> int:
+    """Answer how many characters of a key a text shows before and behind what masks the others."""
+    shown = 0
+    for mask in _MASK.finditer(text):
+        before = next((n for n in range(len(key), 1, -1) if text.endswith(key[:n], 0, mask.start())), 0)
+        behind = next((n for n in range(len(key), 1, -1) if text.startswith(key[-n:], mask.end())), 0)
+        shown = max(shown, before + behind)
+    return shown
 
 
 def _searching(keys: Iterable[str]) -> re.Pattern[str]:

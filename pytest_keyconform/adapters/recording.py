@@ -55,11 +55,10 @@ class Clock(Protocol):
 
 
 class Recorder:
-    """The recorder of one execution: performs the steps of all its clients, and keeps the operations.
+    """Performs the steps of all clients of one execution, and keeps the operations.
 
-    ``stopped``: what comes back from now on is not recorded. ``overheard`` is told of each error that a call raised,
-    ``warnings`` answers how many warnings there were so far.
-    ``_cells`` holds one operation each, pending until it comes back: no client changes the cell of another.
+    ``stopped``: what comes back from now on is not recorded. ``overheard`` is told what each call answered or raised,
+    ``warnings`` answers how many there were. ``_cells`` holds one operation each, which its client alone changes.
     ``answers`` holds what the backend answered, as it answered it, by the name that a step binds it to;
     ``_instances`` what the provider answered, each once.
     """
@@ -74,7 +73,7 @@ class Recorder:
         self.clock = clock
         self.agreement = Agreement(policies, connection.packages)
         self.stopped = False
-        self.overheard: Callable[[BaseException], None] | None = None
+        self.overheard: Callable[[object, str], None] | None = None
         self.warnings: Callable[[], int] = lambda: 0
         self._cells: list[list[Operation]] = []
         self.answers: dict[str, object] = {}
@@ -224,6 +223,8 @@ class Recorder:
         if step.bind is not None:
             self.answers[step.bind] = answer
         operation = self._returned(cell, Answered(self._plain(step.name, answer)))
+        if self.overheard is not None:
+            self.overheard(answer, step.name)
         if self._spoilt(step, given):
             cell[0] = operation = marked(operation, spoilt=True)
         if step.invocation.get("spoil"):
@@ -290,9 +291,9 @@ class Recorder:
         if cancelled_from_outside(error):
             return Cancelled()
         if self.overheard is not None:
-            self.overheard(error)
-        refusable = invocation.get("bad") or invocation.get("empty")  # a pool without keys may be refused as bad input
-        return self.raised(error, bad_input=bool(refusable))
+            self.overheard(error, invocation.name)
+        # A pool without keys may be refused as bad input.
+        return self.raised(error, bad_input=bool(invocation.get("bad") or invocation.get("empty")))
 
     def raised(self, error: BaseException, *, bad_input: bool = False) -> Raised:
         """Answer the record of an error of the backend."""

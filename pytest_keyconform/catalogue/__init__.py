@@ -31,6 +31,7 @@ FAMILIES: Final = (
 )
 MODULES: Final = (
     "acquire",
+    "available",
     "rotation",
     "leasing",
     "consistency",

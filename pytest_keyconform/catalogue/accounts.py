@@ -241,6 +241,14 @@ class InvalidUsageRefused(Invariant):
                 if self.policies.tenure == "rotation":
                     once = limited(Limits(rpm=1), keys=1)
                     yield Workload(name=f"{name}-request", given=once, setup=(bad, acquire()))
+        if self.policies.error_usage == "counts" and self.claims.takes("record", "outcome"):
+            for outcome in OUTCOMES:  # an error is looked at before the numbers are, or instead of them
+                for name, bad in (
+                    ("negative", self._bad("key-1", tokens=-5, outcome=outcome)),
+                    ("nan", self._bad("key-1", tokens=math.nan, outcome=outcome)),
+                    ("no-key", self._bad("", outcome=outcome)),
+                ):
+                    yield Workload(name=f"{name}-as-{outcome}", given=PAIR, setup=(*good, *read, bad, *read, *asks))
 
     def _bad(self, lease: str, **wrong: object) -> Step:
         """Answer a report whose only fault is this one: whatever else is said is what the backend takes."""

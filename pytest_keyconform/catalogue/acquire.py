@@ -8,13 +8,10 @@ from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
 from pytest_keyconform.catalogue.steps import (
     acquire,
-    advance,
     fail,
     next_key,
     random_key,
     record,
-    reset,
-    status,
 )
 from pytest_keyconform.model.state import Tri
 from pytest_keyconform.operation import Opaque, shown
@@ -25,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_keyconform.history import History
+    from pytest_keyconform.workload import Step
 
 PAIR = Given(regular=("key-1", "key-2"))
 TRIO = Given()
 ENTRY_POINTS = ("acquire", "random_key")
+LUCK = 20  # random answers in a row that are not all right by chance
 READS = ("usage", "failures", "is_valid", "status", "all_keys", "state", "health")
 
 
@@ -237,6 +236,18 @@ class ModelAskedFor(Invariant):
                     counts = tuple(record(key, model=spent) for key in keys)
                     given = _one(Limits(rpm=1))
                     yield Workload(name=f"{spent}-{name}-spent", given=given, setup=(*counts, *asked))
+            marked = (fail("key-1", model=spent, status=429),)
+            for name, asks in self._otherwise(spent, other):
+                yield Workload(name=f"{spent}-{name}", given=PAIR, setup=(*marked, *asks))
+
+    def _otherwise(self, *models: str) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Yield the ways to ask that are not the first one; a random one often enough not to be right by luck."""
+        forms = self.claims.forms("acquire")
+        for number, form in enumerate(forms[1:], start=2):
+            if "model" in form.parameters:
+                yield f"form-{number}", tuple(acquire(model=model, form=form.name) for model in models)
+        if self.claims.takes("random_key", "model") and self.policies.tenure == "rotation":
+            yield "random", tuple(random_key(model=model) for model in models for _ in range(LUCK))
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse answers that would be right for another model only."""
@@ -342,59 +353,3 @@ class PlainString(Invariant):
             return None
         kind = moment.value.type_name if isinstance(moment.value, Opaque) else type(moment.value).__name__
         return moment.refusal("a plain str", f"{moment.name} answers a {kind}")
-
-
-@final
-class AnswersWhileUsable(Invariant):
-    """While a key is usable (and, under leases, free) acquire answers one: no sentinel, no error.
-
-    Why: a caller turned away while keys are idle is an outage of the pool's own making (000-3, 000-7).
-    How it breaks: a rotation that tries too few keys; a key lost by a removal, a recovery or a cancelled call.
-    Fix: look at every key before giving up; undo in ``finally`` what a cancelled call had begun.
-    """
-
-    id = "ACQ11"
-    audits = ("000-3", "000-7")
-    general = True
-    CONFORMING = (
-        "fail(lease=key-1, model=m1, status=401) -> key-2\nacquire(model=m1) -> key-3",
-        'given regular=key-1\nfail(lease=key-1, model=m1, status=401) -> ""\nacquire(model=m1) -> ""',
-    )
-    VIOLATING = (
-        'fail(lease=key-1, model=m1, status=401) -> key-2\nacquire(model=m1) -> ""',
-        "acquire(model=m1) -> raises typed Exhausted",
-        "acquire(model=m1) -> raises RuntimeError",
-    )
-
-    def workloads(self) -> Iterator[Workload]:
-        """Crowds on few keys; acquires after a removal, a recovery and a cancelled call."""
-        yield Workload(name="fresh", given=TRIO, setup=self.taking("a"))
-        two, crowd = (2, 2) if self.policies.tenure == "lease" else (3, 6)
-        yield Workload(name="pair", given=PAIR, clients=((acquire(),),) * two)
-        yield Workload(name="crowd", given=PAIR, clients=((acquire(),),) * crowd)
-        asks = [s for n in range(4) for s in self.taking(f"t{n}")]
-        last = (fail("key-1", status=401), fail("key-2", status=429))
-        yield Workload(name="removed", given=TRIO, setup=(*last, *asks))
-        four = Given(regular=("key-1", "key-2", "key-3", "key-4"))
-        for left in ("key-1", "key-4"):
-            others = [fail(key, status=401) for key in four.regular if key != left]
-            yield Workload(name=f"only-{left}", given=four, setup=(*others, *asks))
-        yield Workload(
-            name="removing",
-            given=PAIR,
-            clients=((fail("key-1", status=401),), self.taking("a")),
-            finale=tuple(asks),
-        )
-        yield Workload(name="back", given=PAIR, setup=(fail("key-1", status=401), reset("key-1"), *asks))
-        gone = (fail("key-1", status=401), fail("key-2", status=401))
-        yield Workload(name="all-back", given=PAIR, setup=(*gone, *self.taking("x"), reset("key-2"), *asks))
-        over = (fail("key-1", status=429), fail("key-2", status=429), *self.taking("x"), advance(61))
-        yield Workload(name="marks-over", given=PAIR, setup=(*over, *asks))
-        for at in range(4):
-            cancelled = (acquire(cancel=at), acquire(cancel=at))
-            yield Workload(name=f"cancelled-{at}", given=PAIR, setup=cancelled, finale=self.taking("z"))
-        yield Workload(name="status", given=TRIO, setup=(status(), *self.taking("a")))
-
-    def refuses(self, moment: Moment) -> Refusal | None:
-        """Refuse a sentinel or an error while a key was usable."""
-        return nothing_served(moment) if moment.name == "acquire" else None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Step
 
 TRIO = Given()
-STATUSES = (400, 404, 413, 422, 408, 500, 502, 503, 504, None)
+STATUSES = (400, 404, 413, 422, 408, 500, 501, 502, 503, 504, 520, 529, 599, None)
 
 
 @final
@@ -191,6 +191,16 @@ class FailuresAddUp(Invariant):
         yield Workload(name="threshold", given=last, clients=((one,),) * 2, finale=(*views(last), *asks(self)))
         vertex = fail("vertex-1", pool="vertex", status=500)
         yield Workload(name="vertex", given=TRIO, clients=((vertex,),) * 2, finale=views(TRIO, pool="vertex"))
+        almost = worn(3, keys=3)
+        setup = (one,) * (almost.max_failures - 1)
+        yield Workload(name="last", given=almost, setup=setup, clients=((one,),) * 2, finale=views(almost))
+        for pool in POOLS:
+            for number, form in enumerate(self.claims.forms("fail", pool)[1:], start=2):
+                same = fail(FIRST[pool], pool=pool, status=None, form=form.name)
+                for name, first in (("", same), ("-crossed", fail(FIRST[pool], pool=pool, status=None))):
+                    clients = ((first,), (same,))
+                    seen = views(TRIO, pool=pool)
+                    yield Workload(name=f"{pool}-form-{number}{name}", given=TRIO, clients=clients, finale=seen)
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a count that no order of the failures explains, and a key that is valid, or out, for a lost one."""

@@ -19,7 +19,18 @@ from pytest_keyconform.catalogue.standing import (
     unfit_replacement,
     worn,
 )
-from pytest_keyconform.catalogue.steps import acquire, fail, failures, is_valid, record, reset, usage, views
+from pytest_keyconform.catalogue.steps import (
+    acquire,
+    fail,
+    failures,
+    is_valid,
+    reactivate,
+    record,
+    reset,
+    reset_all,
+    usage,
+    views,
+)
 from pytest_keyconform.operation import Phase
 from pytest_keyconform.workload import Given, Workload
 
@@ -121,6 +132,15 @@ class MixedCallsHaveAnOrder(Invariant):
         yield self._mixed("strikes-reset", (strike,), (back,), setup=again)
         yield self._mixed("strikes-success", (strike,), (success,), setup=again)
         yield self._mixed("success-reset", (success, strike), (back,), setup=again)
+        # From one strike short of the threshold: the one that takes the key out is written somewhere else, often.
+        last = worn(2, keys=3)
+        for name, other in (
+            ("reset", back),
+            ("reset-all", reset_all()),
+            ("reactivate", reactivate("key-1")),
+            ("success", success),
+        ):
+            yield self._mixed(f"out-{name}", again, (other,), setup=again, given=last)
         yield self._mixed("auth-success", (auth,), (success,), self.taking("a"))
         yield self._mixed("three", (strike,), (success,), (back,))
         yield self._mixed("reads", (strike, back), (failures("key-1"), is_valid("key-1")), given=worn(1, keys=3))

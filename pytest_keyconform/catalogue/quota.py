@@ -17,6 +17,7 @@ from pytest_keyconform.catalogue.steps import (
     release,
     usage,
 )
+from pytest_keyconform.model.outcome import OUTCOMES
 from pytest_keyconform.model.state import Tri
 from pytest_keyconform.operation import Ref
 from pytest_keyconform.workload import Given, Limits, Workload
@@ -99,6 +100,10 @@ class RecordsAddUp(Invariant):
         again = (usage("key-1"),)
         yield Workload(name="after-one", given=Given(), setup=(five,), clients=((five,), (seven,)), finale=again)
         yield Workload(name="two-each", given=Given(), clients=((five, five), (seven, seven)), finale=again)
+        for outcome in OUTCOMES:
+            failed = record("key-1", tokens=5, outcome=outcome)
+            for name, first in (("two", failed), ("beside", seven)):
+                yield Workload(name=f"{name}-{outcome}", given=Given(), clients=((first,), (failed,)), finale=again)
         other = record("key-1", model="m2", tokens=7)
         both = (*again, usage("key-1", model="m2"))
         models = _two_models(self, Given())
@@ -119,7 +124,8 @@ class RecordsAddUp(Invariant):
     def _declined(self, moment: Moment) -> Refusal | None:
         """Refuse that one of several reports at once is not taken."""
         overlapping = moment.operation.client > 0 and self.policies.tenure == "rotation"
-        if not overlapping or moment.value is not False or moment.operation.get("bad"):
+        free = self.policies.error_usage == "free" and moment.operation.get("outcome", "success") != "success"
+        if not overlapping or free or moment.value is not False or moment.operation.get("bad"):
             return None
         sound = moment.oracle.usable(moment.state, moment.cell, moment.operation.at) is Tri.YES
         signature = "a concurrent record is turned away"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, broken
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.history import History
     from pytest_keyconform.workload import Step
 
+SHORTER = (12, 20)  # characters of a key: a third of it is less than 8
 LABELS = ("key-", "vertex-", "stranger-", "paid-")
 READS = ("state", "health", "usage", "failures", "is_valid")
 
@@ -57,7 +59,7 @@ class _Overheard(Invariant, shared=True):
             ),
             *self._empty(),
         ):
-            optional = tuple(step(one.name, one.bind, **dict(one.invocation.arguments), optional=True) for one in steps)
+            optional = tuple(replace(one, optional=True) for one in steps)
             yield Workload(name=name, given=given, setup=optional, overheard=True)
 
     def _empty(self) -> Iterator[tuple[str, Given, tuple[Step, ...]]]:
@@ -143,6 +145,17 @@ class LittleShown(_Overheard):
     expected = "at most a third of a key's characters, and at most 8"
     CONFORMING = ("acquire() -> key-1",)
     VIOLATING = ("acquire() -> key-1\nnoise hinted: DEBUG record of app.keys",)
+
+    def workloads(self) -> Iterator[Workload]:
+        """The same, and every operation on keys that are shorter, of which less may be shown."""
+        yield from super().workloads()
+        for length in SHORTER:
+            given = Given(regular=tuple(f"key-{number}~{length}" for number in (1, 2)))
+            one = given.regular[0]
+            told = reported(self, [(one, lambda lease: record(lease, tokens=5))])
+            calls = (*told, fail(one, status=500), state(), step("health"), usage(one), status(), *self.taking("a"))
+            optional = tuple(replace(call, optional=True) for call in calls)
+            yield Workload(name=f"short-{length}", given=given, setup=optional, overheard=True)
 
 
 @final

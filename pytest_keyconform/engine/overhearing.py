@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.adapters.keys import Keyring
 
 MOST: Final = 5000  # objects that are looked at
+OVERVIEWS: Final = ("state", "health", "usage")  # operations whose answers hand no key out
 LONGEST: Final = 160  # characters of what is told
 _PASSED_OVER: Final = (ModuleType, FunctionType, MethodType, type)
 _USUAL: Final = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime"))
@@ -94,8 +95,15 @@ class Overhearing:
             if top_of(type(found).__module__) in packages:
                 self.hear(_shown(found), f"the repr of a {type(found).__name__}", NoiseKind.SHOWN)
 
-    def caught(self, error: BaseException) -> None:
-        """Be told of an error that a caller sees: its message, its notes, and those of its causes."""
+    def told(self, what: object, operation: str) -> None:
+        """Be told of what a call answered or raised: an overview may show a little of a key, an error likewise."""
+        if isinstance(what, BaseException):
+            self._caught(what)
+        elif operation in OVERVIEWS and self._keyring.exposed(text := str(what)) == "part":
+            self.hear(text, f"an answer of {operation}", NoiseKind.SHOWN)
+
+    def _caught(self, error: BaseException) -> None:
+        """Hear an error that a caller sees: its message, its notes, and those of its causes."""
         seen: list[BaseException] = []
         waiting: list[BaseException | None] = [error]
         while waiting:

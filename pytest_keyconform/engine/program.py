@@ -110,7 +110,7 @@ class Program:
             self.opened.connection, self.keyring, self.workload.given, self.target.policies, self._order
         )
         if self.overhearing is not None:
-            self.recorder.overheard = self.overhearing.caught
+            self.recorder.overheard = self.overhearing.told
             self.recorder.warnings = self._warnings
         return True
 

@@ -55,7 +55,7 @@ def test_records_of_every_level_are_heard(overhearing, key, level):
 def test_what_libraries_say_to_those_who_ask_is_passed_over(overhearing, key):
     """A debug record of an installed package is its own; a warning of it is not."""
     with overhearing.listening():
-        logging.getLogger("hypothesis.inside").debug("executing with %s", key)
+        logging.getLogger("pluggy.inside").debug("executing with %s", key)
         logging.getLogger("asyncio").debug("executing with %s", key)
         assert overhearing.heard == []
         logging.getLogger("asyncio").warning("slow: %s", key)
@@ -99,11 +99,11 @@ def test_errors_are_heard_with_causes_and_notes(overhearing, key):
     """A key in the message, in a note, in a cause or in what was being handled is told."""
     noted = ValueError("no")
     noted.add_note(f"about {key}")
-    overhearing.caught(noted)
+    overhearing.told(noted, "acquire")
     caused = ValueError("no")
     caused.__cause__ = KeyError(key)
-    overhearing.caught(caused)
-    overhearing.caught(ValueError("nothing"))
+    overhearing.told(caused, "acquire")
+    overhearing.told(ValueError("nothing"), "acquire")
     assert kinds(overhearing) == [NoiseKind.SHOWN] * 2
 
 
@@ -115,3 +115,32 @@ def test_only_warnings_of_the_backend_are_counted(overhearing):
         assert overhearing.warnings == 0
         logging.getLogger("backend").warning("other keys")
     assert overhearing.warnings == 1
+
+
+@pytest.mark.parametrize("mask", ["...", "***", "…", "xxxx"])
+def test_what_stands_on_both_sides_of_a_mask_is_added_up(overhearing, key, mask):
+    """Of a key at most eight characters are shown in all: four on each side are, five and four are too many."""
+    overhearing.told({"api_key": f"{key[:4]}{mask}{key[-4:]}"}, "state")
+    assert kinds(overhearing) == []
+    overhearing.told({"api_key": f"{key[:5]}{mask}{key[-4:]}"}, "state")
+    assert kinds(overhearing) == [NoiseKind.HINTED]
+
+
+def test_of_a_short_key_a_third_is_shown():
+    """Of twelve characters four may be shown, wherever they stand, and no more."""
+    short = Keyring()
+    key = short.reveal("key-1~12")
+    assert len(key) == 12
+    assert [short.exposed(text) for text in (f"{key[:2]}..{key[-2:]}", f"…{key[-4:]}")] == ["", ""]
+    assert [short.exposed(text) for text in (f"{key[:4]}..{key[-4:]}", f"…{key[-5:]}", key)] == [
+        "part",
+        "part",
+        "whole",
+    ]
+
+
+def test_whole_keys_in_answers_are_not_this_one_s_business(overhearing, key):
+    """An answer that hands out a key, or names it whole, is judged by what is recorded of it."""
+    overhearing.told(key, "acquire")
+    overhearing.told({key: 1}, "state")
+    assert kinds(overhearing) == []

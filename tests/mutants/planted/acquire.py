@@ -207,6 +207,13 @@ class FullForEveryModel(PoorManager):
         return id(card) not in self._full and super()._usable(card, model)
 
 
+class RandomOfTheDefault(PoorManager):
+    """A random key is one that works for the default model, whichever was asked for."""
+
+    async def get_random_valid_key(self, model_name=None):
+        return await super().get_random_valid_key()
+
+
 MUTANTS = (
     planted("ACQ01", TurnReadBeforeLock),
     planted("ACQ01", ServedBeforeDealt),
@@ -220,4 +227,5 @@ MUTANTS = (
     planted("ACQ05", StaleCardPutBack),
     planted("ACQ06", ScreensByTheDefaultModel),
     planted("ACQ06", FullForEveryModel),
+    planted("ACQ06", RandomOfTheDefault),
 )

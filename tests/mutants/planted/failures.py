@@ -174,6 +174,27 @@ class LastFailureUnrecorded(PoorManager):
         return await super().handle_api_failure(api_key, model_name, retries, is_vertex_key, status_code)
 
 
+class KnownServerErrors(PoorManager):
+    """Of the server's errors only those count that somebody wrote down."""
+
+    def _blame(self, card, model, status):
+        if status is None or status < 500 or status in (500, 502, 503, 504):
+            super()._blame(card, model, status)
+
+
+class VertexStrikesReadFirst(PoorManager):
+    """The report that is for vertex keys alone reads the count, waits, and writes it back raised."""
+
+    async def handle_vertex_api_failure(self, api_key, retries, model_name=None):
+        card = self._card(True, api_key)
+        before = None if card is None else card.strikes
+        await asyncio.sleep(0)
+        answer = await super().handle_vertex_api_failure(api_key, retries, model_name)
+        if card is not None:
+            card.strikes = before + 1
+        return answer
+
+
 MUTANTS = (
     planted("FAIL01", PoolHasToBeSaid),
     planted("FAIL01", OrderOfTheVertexForm),
@@ -189,4 +210,6 @@ MUTANTS = (
     planted("FAIL06", TooLargeIsAStrike),
     planted("FAIL07", OneRetryMore),
     planted("FAIL07", LastFailureUnrecorded),
+    planted("FAIL03", VertexStrikesReadFirst),
+    planted("FAIL06", KnownServerErrors),
 )

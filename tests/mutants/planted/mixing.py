@@ -45,7 +45,22 @@ class ResetModelByModel(PoorManager):
         return False
 
 
+class LastStrikeWrittenLate(PoorManager):
+    """The strike that takes a key out is written after an await, as the number that was read before it."""
+
+    async def handle_api_failure(self, api_key, model_name, retries, is_vertex_key=False, status_code=None):
+        card = self._card(is_vertex_key, api_key)
+        most = self._settings.max_failures
+        striking = status_code not in (429, 401, 403, 400, 404, 413, 422)
+        if card is None or not striking or card.strikes != most - 1:
+            return await super().handle_api_failure(api_key, model_name, retries, is_vertex_key, status_code)
+        await asyncio.sleep(0)
+        card.strikes = most
+        return await self._deal(is_vertex_key, self._name(model_name), besides=api_key)
+
+
 MUTANTS = (
     planted("FAIL13", ResetInTwoTurns),
     planted("FAIL13", ResetModelByModel),
+    planted("FAIL13", LastStrikeWrittenLate),
 )

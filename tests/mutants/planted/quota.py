@@ -264,6 +264,36 @@ class ReadsBeforeItsTransaction(ConnectsForEachCall):
         )
 
 
+class ErrorsAreTakenAsTheyCome(PoorManager):
+    """The tokens of a call that failed are not looked at before they are added."""
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        card = self._card(is_vertex_key, key_value)
+        if error and card is not None and tokens_used < 0:
+            self._spend(card, self._name(model_name), tokens_used)
+            return True
+        return await super().update_usage(model_name, key_value, is_vertex_key, tokens_used, error, error_type)
+
+
+class ErrorsAddedLate(PoorManager):
+    """The sum of a call that failed is made before an await and stored after it."""
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        card = self._card(is_vertex_key, key_value)
+        if not error or card is None:
+            return await super().update_usage(model_name, key_value, is_vertex_key, tokens_used, error, error_type)
+        before = self._open_meter(card, self._name(model_name)).tpm
+        await asyncio.sleep(0)
+        taken = await super().update_usage(model_name, key_value, is_vertex_key, tokens_used, error, error_type)
+        if taken:
+            self._open_meter(card, self._name(model_name)).tpm = before + tokens_used
+        return taken
+
+
 MUTANTS = (
     planted("QUO01", ReadsBeforeItsTransaction),
     planted("QUO01", CountsOutsideTheLock),
@@ -282,4 +312,6 @@ MUTANTS = (
     planted("QUO09", ResetOfOnePool),
     planted("QUO10", ThreeRetriesAlways),
     planted("QUO10", ThreeStrikesAlways),
+    planted("QUO01", ErrorsAddedLate),
+    planted("QUO07", ErrorsAreTakenAsTheyCome),
 )

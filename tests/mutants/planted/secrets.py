@@ -89,6 +89,13 @@ class UsageNamesItsKey(PoorManager):
         return [card.key for card in self._decks[False].cards.values() if self._valid(card)]
 
 
+class EightOfTwelve(RichManager):
+    """The state shows four characters at either end of a key, however short it is."""
+
+    def _row(self, key, tally, model):
+        return {**super()._row(key, tally, model), "api_key": f"{key[:4]}...{key[-4:]}"}
+
+
 MUTANTS = (
     planted("SEC01", LogsTheKey),
     planted("SEC01", PrintsTheFailure),
@@ -98,4 +105,5 @@ MUTANTS = (
     planted("SEC03", AllButTheMiddle),
     planted("SEC04", StateOfKeys),
     planted("SEC04", UsageNamesItsKey),
+    planted("SEC03", EightOfTwelve),
 )

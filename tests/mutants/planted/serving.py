@@ -116,6 +116,20 @@ class BusyKeysAreSkipped(PoorManager):
         return NOTHING
 
 
+class LastPlaceIsPassedOver(PoorManager):
+    """After two keys were served the search begins behind the last one, and ends before the first."""
+
+    _served = 0
+
+    async def get_key(self, model_name=None, is_vertex_key=False):
+        keys = list(self._decks[bool(is_vertex_key)].cards)
+        usable = [key for key in keys if self._usable(self._card(is_vertex_key, key), self._name(model_name))]
+        if self._served == len(keys) - 1 and usable == keys[1:2]:
+            return NOTHING
+        self._served = (self._served + 1) % max(1, len(keys))
+        return await super().get_key(model_name, is_vertex_key)
+
+
 MUTANTS = (
     planted("ACQ07", RandomAmongTheHealthy),
     planted("ACQ07", RandomButTheLast),
@@ -125,4 +139,5 @@ MUTANTS = (
     planted("ACQ10", VertexKeysAsSecrets),
     planted("ACQ11", LooksAtOneTooFew),
     planted("ACQ11", BusyKeysAreSkipped),
+    planted("ACQ11", LastPlaceIsPassedOver),
 )
