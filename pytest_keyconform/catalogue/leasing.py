@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from typing import TYPE_CHECKING, ClassVar, final
 
+from pytest_keyconform.catalogue.calls import optional
 from pytest_keyconform.catalogue.invariant import Invariant, broken
 from pytest_keyconform.catalogue.provoking import limited
-from pytest_keyconform.catalogue.standing import ONE, PAIR
-from pytest_keyconform.catalogue.steps import acquire, advance, record, step
+from pytest_keyconform.catalogue.standing import FIRST, ONE, PAIR
+from pytest_keyconform.catalogue.steps import (
+    POOLS,
+    acquire,
+    advance,
+    reactivate,
+    record,
+    reset,
+    reset_all,
+    reset_usage,
+    status,
+    step,
+    tick,
+    usage,
+)
 from pytest_keyconform.model.windows import SLACK
 from pytest_keyconform.operation import Ref
 from pytest_keyconform.workload import Limits, Workload
@@ -24,7 +39,7 @@ CLOSE = 2.0  # seconds before and after the end of a lease at which it is asked 
 
 
 class Held(Invariant, shared=True):
-    """What the rules share: programs of one client on one key, followed from lease to lease."""
+    """What the rules share: leases of a key are followed, and no two of them are in hand together."""
 
     applies: ClassVar = {"tenure": ("lease",)}
     requires = ("acquire", "release|record")
@@ -40,13 +55,36 @@ class Held(Invariant, shared=True):
     def violations(self, history: History) -> Iterator[Violation]:
         """Follow the one key: who was served it, whose lease ended, and whether it was served while it was held."""
         yield from self.accidents(history)
-        if not history.sequential or len(history.given.regular) != 1:
+        yield from self._together(history)
+        if history.sequential and len(history.given.regular) == 1:
+            yield from self._followed(history)
+
+    def _together(self, history: History) -> Iterator[Violation]:
+        """Look for two leases of one key that are both in hand once the second is answered."""
+        if self.policies.exhaustion == "fallback":
             return
+        ended: dict[str, int] = {}
+        for operation in history.operations:
+            if operation.name in ("release", "record") and operation.get("of") is not None:
+                ended.setdefault(str(operation.get("of")), operation.called)
+        taken = [one for one in history.named("acquire") if isinstance(one.value, str) and one.value]
+        for first, second in combinations(sorted(taken, key=lambda one: one.returned or 0), 2):
+            back = ended.get(first.bind or "")
+            over = back is not None and back < (second.returned or 0)
+            if first.value == second.value and not over and not self._may_end(first, second):
+                yield broken(second, "a key that nobody holds", "a key that is held is served")
+
+    def _may_end(self, first: Operation, second: Operation) -> bool:
+        ttl = self.policies.lease_ttl
+        return ttl is not None and _answered(second) - first.at >= ttl - SLACK
+
+    def _followed(self, history: History) -> Iterator[Violation]:
+        """Follow the one regular key from lease to lease."""
         holders: list[tuple[str, float]] = []  # the names of the leases in hand, and when they were taken
         for operation in history.operations:
             ttl = self.policies.lease_ttl
             holders = [(name, at) for name, at in holders if ttl is None or operation.at - at <= ttl]
-            if operation.name == "acquire":
+            if operation.name == "acquire" and operation.get("pool", "regular") == "regular":
                 yield from self._acquired(operation, holders)
                 if isinstance(operation.value, str) and operation.value:
                     holders.append((operation.bind or "", _answered(operation)))
@@ -85,9 +123,18 @@ class OneHolder(Held):
             "policy tenure=lease\ngiven regular=key-1\na = acquire() -> key-1\nrelease(lease=key-1, of=a)\n"
             'b = acquire() -> key-1\nacquire() -> ""'
         ),
+        (
+            "policy tenure=lease\ngiven regular=key-1,key-2\n| a = acquire() -> key-2\n| b = acquire() -> key-1\n"
+            "release(lease=key-2, of=a)\nc = acquire() -> key-2"
+        ),
     )
     VIOLATING = (
         "policy tenure=lease\ngiven regular=key-1\na = acquire() -> key-1\nb = acquire() -> key-1",
+        "policy tenure=lease\ngiven regular=key-1,key-2\n| a = acquire() -> key-2\n| b = acquire() -> key-2",
+        (
+            "policy tenure=lease\na = acquire(pool=vertex) -> vertex-1\nreset(key=vertex-1, pool=vertex) -> True\n"
+            "b = acquire(pool=vertex) -> vertex-1"
+        ),
         (
             "policy tenure=lease\ngiven regular=key-1\na = acquire() -> key-1\nrelease(lease=key-1, of=a)\n"
             "b = acquire() -> key-1\nrelease(lease=key-1, of=a)\nacquire() -> key-1"
@@ -109,6 +156,40 @@ class OneHolder(Held):
         ):
             for given_name, given in (("", ONE), ("-limited", limited(Limits(rpm=50), keys=1))):
                 yield Workload(name=f"{name}{given_name}", given=given, setup=steps)
+        yield from self._in_parallel()
+        for pool in POOLS:
+            yield from self._between(pool)
+
+    def _in_parallel(self) -> Iterator[Workload]:
+        """One caller more than there are keys; a release, of the holder and of the one before, beside an acquire."""
+        back, b = self.back("a"), (acquire("b"),)
+        for given, pool in product((ONE, PAIR), POOLS):
+            size = len(given.keys(pool))
+            asks = tuple((acquire(f"p{number}", pool=pool),) for number in range(size + 1))
+            yield Workload(name=f"{pool}-crowd-{len(given.regular)}", given=given, clients=asks)
+        yield Workload(name="releasing", given=ONE, setup=(acquire("a"),), clients=(back, b), finale=(acquire("c"),))
+        clients = (back, (acquire("c"),))
+        yield Workload(name="late", given=ONE, setup=(acquire("a"), *back, *b), clients=clients)
+
+    def _between(self, pool: str) -> Iterator[Workload]:
+        """Whatever is done between two acquires: the key stays held."""
+        key = FIRST[pool]
+        a, b, c = (acquire(name, pool=pool) for name in "abc")
+        yield Workload(name=f"{pool}-late", given=ONE, setup=(a, *self.back("a"), b, *self.back("a"), c))
+        steps = [
+            reset(key, pool=pool),
+            reset_all(),
+            reactivate(key),
+            reset_usage(),
+            tick(),
+            status(pool=pool),
+            usage(key, pool=pool),
+            *([record(Ref("a"), pool=pool, tokens=1)] if self.policies.release == "explicit" else []),
+        ]
+        if self.policies.reload == "preserve":
+            steps.append(step("reload", api_keys=ONE.regular, vertex_api_keys=ONE.vertex))
+        for between in optional(*steps):
+            yield Workload(name=f"{pool}-{between.name}", given=ONE, setup=(a, between, b))
 
 
 @final
@@ -165,6 +246,17 @@ class LeaseEnds(Held):
             ("renewed", (a, advance(ttl / 2), *back, b, advance(ttl / 2 + CLOSE), acquire("c"))),
         ):
             yield Workload(name=name, given=ONE, setup=steps)
+        clients = ((b,), (acquire("c"),))
+        yield Workload(name="late-crowd", given=ONE, setup=(a, *late), clients=clients)
+        half = ttl / 2
+        if half <= CLOSE:
+            return
+        moving = [usage("key-1"), status(), tick(), reset("key-1"), reset_usage()]
+        moving += [record(Ref("a"), tokens=1)] if self.policies.release == "explicit" else []
+        for between in optional(*moving):  # none of them begins the time anew, or ends it
+            for name, rest in (("early", half - CLOSE), ("late", half + CLOSE)):
+                steps = (a, advance(half), between, advance(rest), b)
+                yield Workload(name=f"{between.name}-{name}", given=ONE, setup=steps)
 
 
 @final

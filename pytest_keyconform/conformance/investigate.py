@@ -127,7 +127,8 @@ class Examiner:
             # What small workloads leave over is for those after them.
             share = (self.budget.together - state.spent) // max(1, waiting)
             waiting -= len(workload.clients) > 1
-            budget = min(self.budget.executions, max(self.budget.least, share))
+            most = self.budget.executions * (runner.cost if runner.name == "threads" else 1)
+            budget = min(most, max(self.budget.least, share))
             broken = self._explore(rule, workload, runner, state, budget)
             if broken is not None:
                 return self._violates(rule, workload, runner, broken, state)
@@ -166,13 +167,13 @@ class Examiner:
         slow = not runner.repeatable and any(step.name == "advance" for _, _, step in workload.steps())
         budget = max(1, budget // runner.cost) if (parallel or not runner.repeatable) and not slow else 1
         budget = min(budget, PACED) if workload.paced else budget
-        exploration = explore(runner, workload, self._search(runner, budget), judge_of(rule), budget=budget)
+        exploration = explore(runner, workload, self._search(rule, runner, budget), judge_of(rule), budget=budget)
         state.add(exploration, runner, exhausting=parallel)
         return exploration.found
 
-    def _search(self, runner: Runner, budget: int) -> Scheduler:
+    def _search(self, rule: Invariant, runner: Runner, budget: int) -> Scheduler:
         if runner.name == "threads":  # a call has so many choice points that two switches amid it are seldom reached
-            return Portfolio(seed=self.seed, budget=budget, long=True)
+            return Portfolio(seed=self.seed, budget=budget, long=True, tails=rule.family() == "LIVE")
         return Portfolio(seed=self.seed, budget=budget) if runner.repeatable else RandomWalk(self.seed)
 
     def _generated(self, rule: Invariant, state: Investigation) -> Verdict | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -20,22 +21,31 @@ class Bounded:
     Both bases take turns: running the current task until it blocks finds the usual races with one deviation,
     FIFO finds others. A third source repeats each deviating schedule with a fair tail, FIFO from there on,
     which alone shows livelocks. Under RUN it is free to choose who runs after a task blocked; overtaking one
-    that could go on counts as a deviation. What was tried before, by another source too, is left out.
+    that could go on counts as a deviation. A bound has one free choice more than deviations, or a program of many
+    calls would never see any. What was tried before, by another source too, is left out.
 
     ``last`` is the largest bound, None for all; raise it to go on after `begin` answered False. ``bases`` are those
-    that take turns; without FIFO there is no fair tail either.
+    that take turns; without FIFO, or where no ``tails`` are wanted, there is no fair tail either.
     """
 
     def __init__(
-        self, *, last: int | None = None, tree: Tree | None = None, bases: tuple[Base, ...] = tuple(Base)
+        self,
+        *,
+        last: int | None = None,
+        tree: Tree | None = None,
+        bases: tuple[Base, ...] = tuple(Base),
+        tails: bool = True,
     ) -> None:
         self.last = last
         self._bases = bases
+        self._tails = tails and Base.FIFO in bases
         self.bound = 0
         self._tree = Tree() if tree is None else tree
         self._plan = Schedule()
         self._course = Course(self._plan)
         self._reached: dict[Base, list[Schedule]] = {base: [] for base in Base}
+        self._postponed: dict[Base, list[Schedule]] = {base: [] for base in Base}
+        self._freedom: dict[Schedule, int] = {}  # deviations of a plan that are free
         self._plans = self._level({base: [] for base in Base})
 
     @property
@@ -69,7 +79,7 @@ class Bounded:
         return written(self._course.log, self._plan.base, self._plan.fair_from)
 
     def _deepen(self) -> bool:
-        if self.bound == self.last or not any(self._reached.values()):
+        if self.bound == self.last or not any((*self._reached.values(), *self._postponed.values())):
             return False
         self.bound += 1
         parents, self._reached = self._reached, {base: [] for base in Base}
@@ -90,20 +100,28 @@ class Bounded:
             for plan in self._reached[Base.RUN][followed : followed + 1]:
                 going = True
                 followed += 1
-                if plan.deviations and Base.FIFO in self._bases:
+                if plan.deviations and self._tails:
                     yield replace(plan, fair_from=plan.deviations[-1][0] + 1)
 
     def _spread(self, base: Base, parents: list[Schedule]) -> Iterator[Schedule]:
-        """Yield the plans with one counted deviation more than the parents, then what is free beside them."""
-        reached = self._reached[base]
-        fresh = (child for plan in parents for child in self._children(plan, free=False))
-        for plan in fresh if self.bound else (Schedule(base=base),):
-            reached.append(plan)
-            yield plan
-        for plan in reached:  # grows meanwhile
-            for child in self._children(plan, free=True):
-                reached.append(child)
-                yield child
+        """Yield the plans with one counted deviation more than the parents, and by turns what is free beside them.
+
+        A plan that has more free deviations than the bound waits for the next one with what is free beside it.
+        """
+        sources = [self._children(plan, free=False) for plan in parents]
+        # Who begins matters as much as where the first one is interrupted; later on what is near is tried first.
+        fresh = _in_turns(sources) if self.bound == 1 else chain.from_iterable(sources)
+        counted = fresh if self.bound else iter((Schedule(base=base),))
+        beside = deque(self._children(plan, free=True) for plan in self._postponed[base])
+        self._postponed[base] = postponed = []
+        while plans := [*islice(counted, 1), *_first_of(beside)]:
+            for plan in plans:
+                self._reached[base].append(plan)
+                yield plan
+                if self._freedom.setdefault(plan, 0) > self.bound:
+                    postponed.append(plan)
+                else:
+                    beside.append(self._children(plan, free=True))
 
     def _children(self, plan: Schedule, *, free: bool) -> Iterator[Schedule]:
         """Yield the plan with one deviation more, after its last one, that is free or is not."""
@@ -114,7 +132,28 @@ class Bounded:
             if free == (plan.base is Base.RUN and node[0] < 0):
                 for index in range(len(node) - 1):
                     if index != chosen:
-                        yield Schedule(base=plan.base, deviations=(*plan.deviations, (point, index)))
+                        child = Schedule(base=plan.base, deviations=(*plan.deviations, (point, index)))
+                        self._freedom[child] = self._freedom.get(plan, 0) + free
+                        yield child
+
+
+def _in_turns(sources: Sequence[Iterator[Schedule]]) -> Iterator[Schedule]:
+    """Yield from each source in turn, until all are at their end."""
+    waiting = deque(sources)
+    while waiting:
+        source = waiting.popleft()
+        for plan in islice(source, 1):
+            waiting.append(source)
+            yield plan
+
+
+def _first_of(sources: deque[Iterator[Schedule]]) -> Iterator[Schedule]:
+    """Yield one from the first source that has any left; drop those that have none."""
+    while sources:
+        for plan in islice(sources[0], 1):
+            yield plan
+            return
+        sources.popleft()
 
 
 def _spaced(first: int, last: int) -> Iterator[int]:

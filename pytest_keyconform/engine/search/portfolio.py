@@ -28,12 +28,13 @@ class Portfolio:
     points, bounds reach so few orders that walks take half of what is left, twice. There are no walks where what is
     left may do to try every order: they would run some of them twice. All share one tree: what one has tried the
     bounded one leaves out. ``exhausted`` tells that every order was tried. Seeded: the same seed, the same schedules.
+    ``tails`` as in `Bounded`.
     """
 
-    def __init__(self, *, seed: int, budget: int, long: bool = False) -> None:
+    def __init__(self, *, seed: int, budget: int, long: bool = False, tails: bool = True) -> None:
         self._left, self._long = budget, long
         self._tree = Tree()
-        self._bounded = Bounded(tree=self._tree)
+        self._bounded = Bounded(tree=self._tree, tails=tails)
         walks: tuple[Scheduler, ...] = RandomWalk(seed, tree=self._tree), PriorityWalk(seed, tree=self._tree)
         self._walks = cycle(walks)
         self._used: Scheduler = self._bounded

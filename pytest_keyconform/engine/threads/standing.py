@@ -66,7 +66,7 @@ BOUNDARY, PAUSE = Boundary(), Pause()
 class Controlled:
     """One thread. ``awaits`` is what it stands before, ``deadline`` (ticks) when it goes on all the same.
 
-    ``daemon``: its not ending is no deadlock.
+    ``daemon``: its not ending is no deadlock. ``calls``: how many it has stood before.
     """
 
     number: int
@@ -78,3 +78,4 @@ class Controlled:
     deadline: int | None = None
     expired: bool = False
     done: bool = False
+    calls: int = 0

@@ -93,6 +93,7 @@ class Turns:
     def begin(self) -> None:
         """Stand before a call."""
         self.quiet = True
+        self.current.calls += 1
         self.wait(BOUNDARY)
 
     def wait(self, awaited: Awaited, seconds: float | None = None) -> bool:
@@ -190,6 +191,8 @@ class Turns:
         # Before anybody's first step it is free to choose who begins: else a schedule would have to spend deviations
         # on letting two calls begin, and have none left for going from one to the other amid it.
         starting = self.preempt and self.quiet
+        if starting and me in ready and me.calls > 1:  # who has come first goes on with its next call
+            ready.sort(key=lambda one: one is not me)
         current = ready.index(me) if me in ready and not starting else None
         return ready[self._chooser([one.number for one in ready], current)]
 
