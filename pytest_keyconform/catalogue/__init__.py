@@ -58,6 +58,7 @@ MODULES: Final = (
     "opening",
     "lifecycle",
     "reloading",
+    "exchanging",
     "holding",
     "windows",
     "clocks",
