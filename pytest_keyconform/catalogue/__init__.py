@@ -57,6 +57,7 @@ MODULES: Final = (
     "answers",
     "opening",
     "lifecycle",
+    "closed",
     "reloading",
     "exchanging",
     "holding",
