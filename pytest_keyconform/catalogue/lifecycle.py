@@ -1,4 +1,4 @@
-"""LIFE03 to LIFE05, LIFE12, LIFE15 and LIFE16: opening, closing, and what is left of it."""
+"""LIFE03, LIFE04 and LIFE12: opening and closing, each once and again, and what is left of it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,19 @@ from pytest_keyconform.catalogue.reading import wrong_usage
 from pytest_keyconform.catalogue.serving import nothing_served
 from pytest_keyconform.catalogue.standing import PAIR, hurt
 from pytest_keyconform.catalogue.steps import (
-    acquire,
     advance,
-    all_keys,
     census,
     close,
-    fail,
     is_valid,
-    next_key,
     opened,
-    random_key,
     record,
-    reset,
-    state,
     status,
     step,
     tick,
     usage,
 )
 from pytest_keyconform.model.windows import FREE_AFTER
-from pytest_keyconform.operation import Answered, Raised
+from pytest_keyconform.operation import Answered
 from pytest_keyconform.workload import Given, Workload
 
 if TYPE_CHECKING:
@@ -50,7 +43,7 @@ def left(operation: Operation) -> str:
     return ", ".join(f"{count} {name}" for name, count in value.items() if count)
 
 
-class _Closing(Invariant, shared=True):
+class Closing(Invariant, shared=True):
     """What the rules share: a manager that did something is closed."""
 
     requires: ClassVar[tuple[str, ...]] = ("close",)
@@ -68,7 +61,7 @@ class _Closing(Invariant, shared=True):
 
 
 @final
-class ClosingLeavesNothing(_Closing):
+class ClosingLeavesNothing(Closing):
     """Closing leaves no task, timer, thread or connection, and closing twice is harmless.
 
     Why: a service that reloads collects workers until it has no memory left; a shutdown hook runs twice (000-23).
@@ -90,13 +83,17 @@ class ClosingLeavesNothing(_Closing):
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Closed at once, after some calls, after a while, and twice."""
+        """Closed at once, after some calls, after a while, and twice; closed twice at once, and opened so."""
         end = (close(), census())
         for name, before in (("at-once", ()), ("used", self.used()), ("later", (*self.used(), *LATER))):
             yield Workload(name=name, given=Given(), setup=(*before, *end))
             yield Workload(name=f"{name}-twice", given=Given(), setup=(*before, close(), *end))
         again = (opened(optional=True), *self.used(), *end)
         yield Workload(name="opened-twice", given=Given(), setup=again)
+        yield Workload(name="at-once-both", given=Given(), setup=self.used(), clients=((close(),),) * 2, finale=end)
+        if self.claims.operations.get("open"):
+            both = ((opened(),), (opened(),))
+            yield Workload(name="opened-at-once", given=Given(), clients=both, finale=end, unopened=True)
 
     def violations(self, history: History) -> Iterator[Violation]:
         """Count what is left once it is closed."""
@@ -109,7 +106,7 @@ class ClosingLeavesNothing(_Closing):
 
 
 @final
-class OpeningTwice(_Closing):
+class OpeningTwice(Closing):
     """Opening twice neither doubles the worker nor loses state.
 
     Why: a start-up hook runs twice under reload; two workers reset twice, and lost counts are spent again (004-4).
@@ -133,13 +130,19 @@ class OpeningTwice(_Closing):
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Opened again at once and after some calls; counted and read before and after."""
+        """Opened again at once and after some calls, twice at once; counted and read before and after."""
         again = opened()
         yield Workload(name="at-once", given=Given(), setup=(census(), again, census(), *self.taking("z")))
         reads = (usage("key-1", optional=True), status(), is_valid("key-2"))
         told = (*self.told(), *(hurt(self, "key-2", status=401) if self.claims.operations.get("fail") else ()))
         yield Workload(name="used", given=PAIR, setup=(*told, again, *reads, *self.taking("z")))
         yield Workload(name="thrice", given=Given(), setup=(census(), again, *self.told(), again, *reads, census()))
+        both = ((again,), (again,))
+        finale = (census(), *reads, *self.taking("z"))
+        yield Workload(name="both", given=Given(), setup=(*self.told(), census()), clients=both, finale=finale)
+        if self.claims.operations.get("close"):
+            closed = (census(), close())
+            yield Workload(name="both-closed", given=Given(), setup=closed, clients=both, finale=finale[:1])
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a usage that lost what was recorded, and an empty answer."""
@@ -152,45 +155,6 @@ class OpeningTwice(_Closing):
         for before, after in pairwise(counted):
             if running(after) > running(before):
                 yield broken(after, left(before) or "nothing, as before", "opening twice doubles what runs")
-
-
-@final
-class CallsEndAfterClose(_Closing):
-    """After closing, calls end: an answer or a typed error, never a hang.
-
-    Why: requests that are under way when the service stops must not keep it from stopping (000-6).
-    How it breaks: a call waits for the worker that is gone; it fails on what close has set to None.
-    Fix: look whether the manager is closed, and raise an error of the package's own.
-    """
-
-    id = "LIFE05"
-    audits = ("000-6",)
-    ends = True
-    unhindered = True
-    CONFORMING = (
-        "close()\nacquire() -> raises typed Closed",
-        'close()\nacquire() -> ""',
-        "close()\nacquire() -> key-1",
-    )
-    VIOLATING = ("close()\nusage(key=key-1) -> raises AttributeError",)
-
-    def workloads(self) -> Iterator[Workload]:
-        """Each operation on a closed manager."""
-        reads = (usage("key-1"), status(), all_keys(), state(), is_valid("key-1"), next_key(), random_key())
-        calls = (acquire("a"), record("key-1"), fail("key-1"), reset("key-1"), *reads, step("reset_usage"), tick())
-        for number, call in enumerate(calls):
-            if self.claims.operations.get(call.name):
-                yield Workload(name=f"{number}", given=Given(), setup=(*self.used(), close(), call))
-
-    def violations(self, history: History) -> Iterator[Violation]:
-        """Look at what came of calls after the closing."""
-        closed = False
-        for operation in history.operations:
-            if closed and operation.undeclared and operation.name != "close":
-                yield broken(
-                    operation, "an answer or a typed error", f"{operation.name} after close raises an accident"
-                )
-            closed |= operation.name == "close"
 
 
 @final
@@ -229,87 +193,6 @@ class HealthAnswers(Invariant):
                 lawful = (True, False) if closed else (True,)
                 if not any(operation.value is value for value in lawful):
                     yield broken(operation, " or ".join(map(str, lawful)), "health answers something else")
-
-
-@final
-class NothingAfterClose(_Closing):
-    """After closing no key is handed out and no record is answered True.
-
-    Why: what is counted after the books are closed is lost, and its key is spent unseen (000-6).
-    How it breaks: close stops the worker and leaves everything else as it was.
-    Fix: let a closed manager refuse with a typed error.
-    """
-
-    id = "LIFE15"
-    level = "should"
-    audits = ("000-6",)
-    unhindered = True
-    CONFORMING = ("close()\nacquire() -> raises typed Closed", 'close()\nacquire() -> ""\nrecord(lease=key-1) -> False')
-    VIOLATING = ("close()\nacquire() -> key-1", "close()\nrecord(lease=key-1) -> True")
-
-    def workloads(self) -> Iterator[Workload]:
-        """Asked and told after closing."""
-        yield Workload(name="acquire", given=Given(), setup=(*self.used(), close(), acquire("z")))
-        if self.claims.operations.get("record"):
-            yield Workload(name="record", given=Given(), setup=(*self.used(), close(), record("key-1")))
-
-    def violations(self, history: History) -> Iterator[Violation]:
-        """Look at what was answered after the closing."""
-        closed = False
-        for operation in history.operations:
-            if closed and operation.name == "acquire" and isinstance(operation.value, str) and operation.value:
-                yield broken(operation, "no key: it is closed", "a closed manager hands out a key")
-            if closed and operation.name == "record" and operation.value is True:
-                yield broken(operation, "no record: it is closed", "a closed manager records")
-            closed |= operation.name == "close"
-
-
-@final
-class OpenedAgain(_Closing):
-    """Closed and opened again, the same object works in full or refuses with a typed error.
-
-    Why: test suites and reloads do just that, and half a manager fails hours later (004-4, 000-27).
-    How it breaks: close sets what it had to None; the worker that ends the windows is not started again.
-    Fix: let open make everything anew, or remember that it was closed and refuse.
-    """
-
-    id = "LIFE16"
-    audits = ("004-4", "000-27")
-    requires = ("open", "close")
-    subject = ("open", "acquire", "record", "usage", "status", "fail")
-    ends = True
-    CONFORMING = ("close()\nopen() -> raises typed Closed", "close()\nopen()\nacquire() -> key-1")
-    VIOLATING = (
-        "close()\nopen() -> raises AttributeError",
-        'close()\nopen()\nacquire() -> ""',
-        "close()\nopen()\nacquire() -> raises AttributeError",
-    )
-
-    def workloads(self) -> Iterator[Workload]:
-        """Opened again after a close at once and after some calls; used, and asked again a window later."""
-        again = (close(), opened())
-        after = (*self.taking("y"), *self.told("t"), usage("key-1", optional=True), status(), *LATER, *self.taking("z"))
-        yield Workload(name="fresh", given=Given(), setup=(*again, *after))
-        yield Workload(name="used", given=Given(), setup=(*self.used(), *again, *after))
-        yield Workload(name="twice", given=Given(), setup=(*again, *again, *after))
-
-    def violations(self, history: History) -> Iterator[Violation]:
-        """Look at what works after the opening, unless it was refused."""
-        reopened = False
-        for operation in history.operations:
-            if operation.name == "open" and operation is not history.operations[0]:
-                if isinstance(operation.response, Raised) and operation.response.typed:
-                    return
-                reopened = True
-            if reopened and operation.undeclared:
-                yield broken(operation, "an answer or a typed error", f"{operation.name} fails once it is opened again")
-            asked = operation.name == "acquire" and isinstance(operation.response, Answered)
-            if reopened and asked and operation.value in ("", None) and not self._may_be_held():
-                yield broken(operation, "a key: all are usable", "nothing is served once it is opened again")
-
-    def _may_be_held(self) -> bool:
-        """Tell whether keys may still be held from before: leases that nobody can give back."""
-        return self.policies.tenure == "lease" and not self.claims.operations.get("release")
 
 
 def running(operation: Operation) -> int:

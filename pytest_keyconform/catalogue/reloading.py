@@ -1,18 +1,17 @@
-"""LIFE06 to LIFE09: the provider's one instance, and a pool that is exchanged for another."""
+"""LIFE06, LIFE08 and LIFE09: the provider's one instance, calls beside a reload, and a reload that fails."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from pytest_keyconform.catalogue.exchanging import NEW, OLD, SERVING, THREE, exchangeable, exchanges, gone
+from pytest_keyconform.catalogue.grouping import in_groups
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
-from pytest_keyconform.catalogue.lifecycle import left, running
-from pytest_keyconform.catalogue.provoking import reported
-from pytest_keyconform.catalogue.reading import wrong_usage
-from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
-from pytest_keyconform.catalogue.standing import asks, given_back, hurt
-from pytest_keyconform.catalogue.steps import census, fail, is_valid, next_key, record, status, step, usage
+from pytest_keyconform.catalogue.serving import nothing_served
+from pytest_keyconform.catalogue.standing import SECOND, asks, given_back
+from pytest_keyconform.catalogue.steps import POOLS, fail, next_key, status, step
 from pytest_keyconform.operation import Answered, Opaque, Raised
-from pytest_keyconform.workload import Given, Workload
+from pytest_keyconform.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.verdict import Violation
     from pytest_keyconform.workload import Step
 
-OLD = Given(regular=("key-1", "key-2"))
-NEW = ("key-2", "key-4")
-SERVING = ("acquire", "next_key", "random_key", "fail")
+LONGER = {"regular": ("key-1", "key-2", "key-4", "key-5"), "vertex": ("vertex-1", "vertex-2", "vertex-4", "vertex-5")}
 
 
 @final
@@ -85,82 +82,6 @@ class OneInstance(Invariant):
 
 
 @final
-class PoolExchanged(Invariant):
-    """Reload: the pool is exactly the new one, removed keys are never served, survivors follow `reload`.
-
-    Why: a key that was revoked is taken out of the list, and must not be used from that moment on (000-5).
-    How it breaks: new keys are added and old ones stay; the rotation or a cache keeps the old list; counts are lost.
-    Fix: build the new state beside the old one and put it in its place in one step.
-    """
-
-    id = "LIFE07"
-    audits = ("000-5",)
-    requires = ("reload",)
-    subject = ("reload",)
-    CONFORMING = (
-        (
-            "given regular=key-1,key-2\nreload(api_keys=key-2;key-4)\nacquire() -> key-2\nacquire() -> key-4\n"
-            "acquire() -> key-2"
-        ),
-    )
-    VIOLATING = (
-        "given regular=key-1,key-2\nreload(api_keys=key-2;key-4)\nacquire() -> key-1",
-        'given regular=key-1\nreload(api_keys=key-4;)\nacquire() -> ""',
-        "given regular=key-1\nreload(api_keys=key-4;) -> raises KeyError",
-        (
-            "given regular=key-1\nrecord(lease=key-1, tokens=5) -> True\nreload(api_keys=key-1;key-4)\n"
-            'usage(key=key-1) -> {"rpm": 0}'
-        ),
-    )
-
-    def workloads(self) -> Iterator[Workload]:
-        """One key leaves and one comes; all leave; survivors were counted, marked and taken out before."""
-        ask = asks(self, keys=2)
-        told = self._told() if self.claims.operations.get("record") else ()
-        reads = (usage("key-2", optional=True), is_valid("key-2"), status())
-        exchanged = self.exchange(NEW)
-        yield Workload(name="served", given=OLD, setup=(*self.taking("a"), exchanged, *ask, status()))
-        yield Workload(name="all-new", given=OLD, setup=(exchanged_all := self.exchange(("key-4", "key-5")), *ask))
-        yield Workload(name="counted", given=OLD, setup=(*told, exchanged, *reads, *ask))
-        if self.claims.operations.get("fail"):
-            for code in (401, 429):
-                out = hurt(self, "key-2", status=code)
-                yield Workload(name=f"out-{code}", given=OLD, setup=(*out, exchanged, *reads, *ask))
-            gone = (*hurt(self, "key-1", status=401), exchanged_all, *ask, status())
-            yield Workload(name="gone-out", given=OLD, setup=gone)
-        yield Workload(name="twice", given=OLD, setup=(exchanged, exchanged, *ask))
-        if self.policies.tenure == "rotation":
-            turns = (next_key(optional=True),) * 4
-            yield Workload(name="rotation", given=OLD, setup=(turns[0], exchanged, *turns))
-        yield Workload(name="workers", given=OLD, setup=(exchanged, census(), exchanged, census()))
-
-    def exchange(self, keys: tuple[str, ...]) -> Step:
-        """Answer the reload with these regular keys."""
-        vertex = OLD.vertex if self.claims.takes("reload", "vertex_api_keys") else ...
-        return step("reload", api_keys=keys, vertex_api_keys=vertex)
-
-    def _told(self) -> tuple[Step, ...]:
-        return reported(self, [(key, lambda lease: record(lease, tokens=5)) for key in OLD.regular])
-
-    def refuses(self, moment: Moment) -> Refusal | None:
-        """Refuse a key that left, an empty answer, a key that is out, and a usage that does not follow."""
-        if moment.name in SERVING and moment.answered:
-            gone = _gone(moment)
-            if gone is not None or moment.name == "fail":
-                return gone
-        if moment.name == "acquire":
-            return unusable_served(moment) or nothing_served(moment)
-        return wrong_usage(moment)
-
-    def violations(self, history: History) -> Iterator[Violation]:
-        """Compare the censuses too."""
-        yield from super().violations(history)
-        counted = list(history.named("census"))
-        if len(counted) > 1 and running(counted[-1]) > running(counted[0]):
-            yield broken(counted[-1], left(counted[0]) or "nothing, as before", "a reload leaves the old worker")
-
-
-@final
 class CallsDuringReload(Invariant):
     """Calls during a reload get a key of the old or the new pool, never an exception.
 
@@ -179,26 +100,51 @@ class CallsDuringReload(Invariant):
         "given regular=key-1\n| reload(api_keys=key-4;)\n| acquire() -> raises IndexError",
         'given regular=key-1\n| reload(api_keys=key-4;)\n| acquire() -> ""',
         "given regular=key-1\n| reload(api_keys=key-4;)\n| acquire() -> key-9",
+        (
+            "given regular=key-1,key-2\nnext_key() -> key-1\n| reload(api_keys=key-1;)\n"
+            "| next_key() -> raises IndexError"
+        ),
+        (
+            "given regular=key-1 vertex=vertex-1\n| reload(api_keys=key-1;, vertex_api_keys=vertex-1;)\n"
+            '| acquire(pool=vertex) -> ""'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Each call that answers a key beside a reload to fewer, to more and to other keys."""
-        vertex = OLD.vertex if self.claims.takes("reload", "vertex_api_keys") else ...
-        calls = {"acquire": self.taking("a"), "fail": (fail("key-2", status=500), *given_back(self, "key-2"))}
-        if self.policies.tenure == "rotation":
-            calls["next"] = (next_key(),)
-        for kind, keys in (("other", NEW), ("fewer", ("key-2",)), ("more", ("key-1", "key-2", "key-4", "key-5"))):
-            exchanged = step("reload", api_keys=keys, vertex_api_keys=vertex)
-            for name, call in calls.items():
-                if self.claims.operations.get(call[0].name):
-                    yield Workload(name=f"{name}-{kind}", given=OLD, clients=((exchanged,), call))
-            twice = ((exchanged,), self.taking("a"), self.taking("b"))
-            yield Workload(name=f"two-{kind}", given=OLD, clients=twice, finale=self.taking("z"))
+        """Each call that answers a key beside a reload to fewer, to more and to other keys, at once and after turns."""
+        for pool in exchangeable(self):
+            tag = "" if pool == "regular" else f"{pool}-"
+            calls = self._calls(pool)
+            lists = (("other", NEW[pool]), ("fewer", (SECOND[pool],)), ("more", LONGER[pool]))
+            for kind, keys in lists:
+                exchanged = exchanges(self, keys, pool=pool)
+                for name, call in calls.items():
+                    if self.claims.operations.get(call[0].name):
+                        clients = ((exchanged,), call)
+                        yield Workload(name=f"{tag}{name}-{kind}", given=OLD, clients=clients)
+                if pool == "regular":
+                    twice = ((exchanged,), self.taking("a"), self.taking("b"))
+                    yield Workload(name=f"two-{kind}", given=OLD, clients=twice, finale=self.taking("z"))
+            yield from self._turned(pool)
+
+    def _calls(self, pool: str) -> dict[str, tuple[Step, ...]]:
+        """Answer the calls that answer a key of a pool, by name."""
+        failed = (fail(SECOND[pool], status=500, pool=pool), *given_back(self, SECOND[pool], pool=pool))
+        calls = {"acquire": self.taking("a", pool=pool), "fail": failed}
+        return calls | ({"next": (next_key(pool=pool),)} if self.policies.tenure == "rotation" else {})
+
+    def _turned(self, pool: str) -> Iterator[Workload]:
+        """Yield the programs whose rotation stands at its last place when the pool becomes a single key."""
+        exchanged = exchanges(self, THREE.keys(pool)[:1], pool=pool, given=THREE)
+        for name, call in self._calls(pool).items():
+            if name != "fail" and self.claims.operations.get(call[0].name):
+                clients = ((exchanged,), call)
+                yield Workload(name=f"{pool}-{name}-turned", given=THREE, setup=call * 2, clients=clients, finale=call)
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a key of neither pool, and an empty answer."""
-        if moment.name in SERVING and moment.answered and (gone := _gone(moment)) is not None:
-            return gone
+        if moment.name in SERVING and moment.answered and (left := gone(moment)) is not None:
+            return left
         return nothing_served(moment) if moment.name == "acquire" else None
 
 
@@ -222,31 +168,53 @@ class FailedReload(Invariant):
     VIOLATING = (
         'given regular=key-1\nreload(api_keys=7, bad=True) -> raises typed TypeError\nacquire() -> ""',
         "given regular=key-1\nreload(api_keys=7, bad=True) -> raises TypeError\nacquire() -> raises AttributeError",
+        (
+            "given regular=key-1 vertex=vertex-1\nreload(api_keys=key-4;, vertex_api_keys=7, bad=True) -> raises "
+            "typed TypeError\nacquire() -> key-4"
+        ),
+        (
+            "given regular=key-1 vertex=vertex-1\nreload(api_keys=key-4;, vertex_api_keys=7, bad=True) -> raises "
+            'typed TypeError\nstatus() -> {"valid_keys": {"key-4": 0}, "invalid_keys": {}}'
+        ),
+        (
+            "given regular=key-1 vertex=vertex-1\nreload(api_keys=key-1;, vertex_api_keys=7, bad=True) -> raises "
+            'typed TypeError\nacquire(pool=vertex) -> ""'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """A list that is none, one with a number in it, and none at all; asked for every key afterwards."""
-        for name, keys in (("number", 7), ("in-the-list", ("key-4", 7)), ("nothing", None)):
-            vertex = OLD.vertex if self.claims.takes("reload", "vertex_api_keys") else ...
-            bad = step("reload", api_keys=keys, vertex_api_keys=vertex, bad=True)
-            yield Workload(name=name, given=OLD, setup=(*self.taking("a"), bad, *asks(self, keys=2), status()))
+        """A list that is none, one with a number in it, and none at all, of each pool; then asked for every key."""
+        bad = (("number", 7), ("in-the-list", ("key-4", 7)), ("nothing", None))
+        for name, keys in bad:
+            refused = exchanges(self, keys, bad=True)
+            yield Workload(name=name, given=OLD, setup=(*self.taking("a"), refused, *asks(self, keys=2), status()))
+        for name, keys in bad if len(exchangeable(self)) > 1 else ():
+            refused = step("reload", api_keys=NEW["regular"], vertex_api_keys=keys, bad=True)
+            for pool in POOLS:
+                after = (*asks(self, keys=2, pool=pool), status(pool=pool))
+                setup = (*self.taking("a", pool=pool), refused, *after)
+                yield Workload(name=f"vertex-{name}-{pool}", given=OLD, setup=setup)
 
     def violations(self, history: History) -> Iterator[Violation]:
-        """Look at what is served after a reload that raised."""
-        failed = False
+        """Look at what is served after a reload that raised, and at what a status then names."""
+        failed: Operation | None = None
         for operation in history.operations:
-            failed |= operation.name == "reload" and isinstance(operation.response, Raised)
-            if not failed or operation.name != "acquire":
+            if operation.name == "reload" and isinstance(operation.response, Raised):
+                failed = operation
+            if failed is None or operation.name not in ("acquire", "status"):
                 continue
-            served = operation.value in history.given.regular
-            if operation.undeclared or (not served and self.policies.tenure != "lease"):
+            keys = history.given.keys(str(operation.get("pool", "regular")))
+            if operation.name == "status" and _lists_new(operation, failed, keys):
+                yield broken(operation, f"the old keys: {', '.join(keys)}", "a failed reload leaves new keys behind")
+                return
+            lost = operation.value not in keys and self.policies.tenure != "lease"
+            if operation.name == "acquire" and (operation.undeclared or lost):
                 yield broken(operation, "a key of the old pool", "a failed reload breaks the old pool")
                 return
 
 
-def _gone(moment: Moment) -> Refusal | None:
-    """Refuse a key that is in no pool."""
-    value = moment.value
-    if not isinstance(value, str) or not value or value == moment.oracle.policies.sentinel or moment.served is not None:
-        return None
-    return moment.refusal("a key of the pool as it is now", f"{moment.name} answers a key that is in no pool")
+def _lists_new(operation: Operation, failed: Operation, keys: tuple[str, ...]) -> bool:
+    """Tell whether a status names a key that only the reload which failed named."""
+    named = failed.get("api_keys")
+    new = {key for key in named if key not in keys} if isinstance(named, list | tuple) else set()
+    return any(key in new for key in in_groups(operation.value))

@@ -44,6 +44,43 @@ class WorkerDoubled(TaskLeft):
         await super().shutdown()
 
 
+class OpeningsMeet(RichManager):
+    """Opening looks whether there is a task, awaits, and starts one."""
+
+    _worker = None
+
+    async def init(self):
+        if self._worker is None:
+            await super().init()
+            self._worker = asyncio.create_task(self._watch())
+
+    async def _watch(self):
+        while True:
+            await asyncio.sleep(600)
+            await self.run_maintenance()
+
+    async def shutdown(self):
+        if self._worker is not None:
+            self._worker.cancel()
+        self._worker = None
+        await super().shutdown()
+
+
+class ClosingsMeet(PoorManager):
+    """Closing takes the task away behind an await."""
+
+    _worker = None
+
+    async def init(self):
+        self._worker = self._worker or asyncio.create_task(asyncio.sleep(600))
+
+    async def shutdown(self):
+        if self._worker is not None:
+            await asyncio.sleep(0)
+            self._worker.cancel()
+            self._worker = None
+
+
 class BooksEmptied(PoorManager):
     """Opening begins with empty books."""
 
@@ -74,6 +111,23 @@ class WaitsForTheWorker(PoorManager):
         return await super()._deal(vertex, model, besides)
 
 
+class ReactivateWaits(RichManager):
+    """After closing a reactivation waits for an event that opening sets."""
+
+    async def init(self):
+        self._ready = asyncio.Event()
+        self._ready.set()
+        await super().init()
+
+    async def shutdown(self):
+        await super().shutdown()
+        self._ready.clear()
+
+    async def reactivate_key(self, key, model_name=None):
+        await self._ready.wait()
+        return await super().reactivate_key(key, model_name)
+
+
 class HealthIsAText(RichManager):
     """The health is a text."""
 
@@ -99,6 +153,48 @@ class AnswersAfterClose(QueueWorker):
         return next(iter(self._owned._decks[is_vertex_key].cards), "")
 
 
+class RandomAfterClose(RichManager):
+    """Closed, it refuses what it is asked, but for a random key."""
+
+    _closed = False
+
+    async def shutdown(self):
+        await super().shutdown()
+        self._closed = True
+
+    async def _acquire(self, pool, model_name):
+        return "" if self._closed else await super()._acquire(pool, model_name)
+
+    async def _next(self, pool):
+        return "" if self._closed else await super()._next(pool)
+
+    async def _failed(self, pool, key, model_name, retries, status):
+        return "" if self._closed else await super()._failed(pool, key, model_name, retries, status)
+
+    async def _record(self, pool, key, model, tokens, error_type):
+        return not self._closed and await super()._record(pool, key, model, tokens, error_type)
+
+
+class VertexStaysClosed(PoorManager):
+    """Closing empties the vertex pool alone."""
+
+    async def shutdown(self):
+        self._decks[True] = Deck([])
+
+
+class MinutesStandStill(RichManager):
+    """Closing stops the minutes, and opening does not start them again."""
+
+    _stopped = None
+
+    async def shutdown(self):
+        self._stopped = self._minute()
+        await super().shutdown()
+
+    def _minute(self):
+        return super()._minute() if self._stopped is None else self._stopped
+
+
 class ClosedForGood(RichManager):
     """Closing gives the locks away, and opening does not make new ones."""
 
@@ -117,14 +213,20 @@ class EmptyOnceReopened(PoorManager):
 MUTANTS = (
     planted("LIFE03", TaskLeft),
     planted("LIFE03", SecondCloseRaises),
+    planted("LIFE03", ClosingsMeet),
     planted("LIFE04", WorkerDoubled),
+    planted("LIFE04", OpeningsMeet),
     planted("LIFE04", BooksEmptied),
     planted("LIFE05", StoreGone),
     planted("LIFE05", WaitsForTheWorker),
+    planted("LIFE05", ReactivateWaits),
     planted("LIFE12", HealthIsAText),
     planted("LIFE12", HealthAsksForWhatIsNotThere),
     planted("LIFE15", StillServes),
     planted("LIFE15", AnswersAfterClose),
+    planted("LIFE15", RandomAfterClose),
     planted("LIFE16", ClosedForGood),
     planted("LIFE16", EmptyOnceReopened),
+    planted("LIFE16", VertexStaysClosed),
+    planted("LIFE16", MinutesStandStill),
 )
