@@ -180,6 +180,29 @@ class LockKeptWhenCancelled(RichManager):
         return key
 
 
+class RestoreKeepsTheLock(RichManager):
+    """Bringing a key back takes the lock by hand, and a cancellation leaves it taken."""
+
+    async def reactivate_key(self, key, model_name=None):
+        await self._locks[VERTEX].acquire()
+        try:
+            await asyncio.sleep(0)
+        except Exception:
+            self._locks[VERTEX].release()
+            raise
+        self._locks[VERTEX].release()
+        return await super().reactivate_key(key, model_name)
+
+
+class ListByList(PoorManager):
+    """The lists are exchanged one after the other, with an await between them."""
+
+    async def reinitialize(self, api_keys, vertex_api_keys):
+        self._decks[False].exchange(tuple(api_keys))
+        await asyncio.sleep(0)
+        self._decks[True].exchange(tuple(vertex_api_keys))
+
+
 class HalfCounted(PoorManager):
     """The request is counted before an await, and its tokens after it."""
 
@@ -202,6 +225,8 @@ MUTANTS = (
     planted("LIVE02", SearchesForEver),
     planted("LIVE03", LockKeptWhenCancelled),
     planted("LIVE03", HalfCounted),
+    planted("LIVE03", RestoreKeepsTheLock),
+    planted("LIVE03", ListByList),
     planted("LIVE04", LockKeptOnBadInput),
     planted("LIVE04", BusyFlagStaysUp),
     planted("LIVE07", TurnNotAwaited),
