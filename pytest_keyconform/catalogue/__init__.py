@@ -63,6 +63,7 @@ MODULES: Final = (
     "clocks",
     "liveness",
     "livelock",
+    "unseen",
     "cancelling",
     "blocking",
     "durability",
