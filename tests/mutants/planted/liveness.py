@@ -254,6 +254,23 @@ class ListByList(PoorManager):
         self._decks[True].exchange(tuple(vertex_api_keys))
 
 
+class WorkerKnowsItsModels(RichManager):
+    """The worker looks up the limits of each model that is counted, also of one that has none, and dies of it."""
+
+    async def init(self):
+        await super().init()
+        self._tending = asyncio.create_task(self._tend())
+
+    async def shutdown(self):
+        self._tending.cancel()
+        await super().shutdown()
+
+    async def _tend(self):
+        while True:
+            await asyncio.sleep(1800)
+            self._tended = [self._limits[name[2]] for name in await self._store.find("tally")]
+
+
 class HalfCounted(PoorManager):
     """The request is counted before an await, and its tokens after it."""
 
@@ -285,4 +302,5 @@ MUTANTS = (
     planted("LIVE04", LockKeptOnAnOddRestore),
     planted("LIVE07", TurnNotAwaited),
     planted("LIVE07", TaskFailsUnseen),
+    planted("LIVE07", WorkerKnowsItsModels),
 )
