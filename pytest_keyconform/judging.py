@@ -15,6 +15,7 @@ CLOCKLESS = (
     "its clock cannot be moved: the backend asked no clock of Python's, so the time is that of its store or upstream"
 )
 UNANSWERED = "its key was never answered"
+SEE = "see LIVE01"
 
 if TYPE_CHECKING:
     from pytest_keyconform.catalogue.invariant import Invariant
@@ -64,7 +65,7 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
         failing = operation.name == "fault" or (failing and operation.name != "mend")
         if operation.pending and operation.get("kill") is None:
             why = "; ".join(map(str, history.blocked)) or str(operation.invocation)
-            text = f"{operation.name} never answered ({history.ending.value}: {why}); see LIVE01"
+            text = f"{operation.name} never answered ({history.ending.value}: {why}); {SEE}"
             return Unjudged(text, cut_short=True)
         lawful = failing and not operation.undeclared  # a store that fails may be told of by any call
         if operation.name != "open" and not (rule.unhindered or lawful) and accident(operation, rule.policies):

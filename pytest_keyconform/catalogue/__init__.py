@@ -66,6 +66,7 @@ MODULES: Final = (
     "clocks",
     "liveness",
     "livelock",
+    "unseen",
     "cancelling",
     "blocking",
     "durability",

@@ -6,17 +6,19 @@ import math
 from typing import TYPE_CHECKING, ClassVar, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
-from pytest_keyconform.catalogue.provoking import limited, reported
+from pytest_keyconform.catalogue.provoking import failing, limited, reported
 from pytest_keyconform.catalogue.reading import wrong_usage
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
 from pytest_keyconform.catalogue.standing import hurt
 from pytest_keyconform.catalogue.steps import acquire, advance, record, state, tick, usage
+from pytest_keyconform.model.outcome import outcome_of
+from pytest_keyconform.model.state import Tri
 from pytest_keyconform.model.windows import FREE_AFTER
 from pytest_keyconform.operation import Answered, Opaque
 from pytest_keyconform.workload import Given, Limits, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pytest_keyconform.history import History
     from pytest_keyconform.operation import Operation
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_keyconform.workload import Step
 
 GROUPS = ("available", "exhausted", "inactive")
-POOLS = ("regular_keys", "vertex_keys")
+POOLS = {"regular_keys": "regular", "vertex_keys": "vertex"}
 
 
 @final
@@ -151,11 +153,22 @@ class StateIsWhole(Invariant):
     audits = ("000-R", "002-C2", "002-O3")
     requires = ("state",)
     subject = ("state",)
+    overlap = True
     CONFORMING = (
         (
             "given regular=key-1 vertex=\n"
             'state() -> {"models": {"m1": {"regular_keys": {"available": [{"api_key": "key-1"}], '
             '"exhausted": [], "inactive": []}}, "m2": {}}, "summary": {"total_models": 2, "total_available": 1}}'
+        ),
+        (
+            "given regular=key-1,key-2 vertex=\nfail(lease=key-1, status=429) -> key-2\n"
+            'state() -> {"models": {"m1": {"regular_keys": {"available": [{}], "exhausted": [{}]}}, '
+            '"m2": {"regular_keys": {"available": [{}, {}]}}}, "summary": {"total_keys": 2, "total_available": 3}}'
+        ),
+        (
+            "given regular=key-1 vertex=\n"
+            'state() -> {"models": {"m1": {"regular_keys": {"available": [{}]}}, '
+            '"m2": {"regular_keys": {"available": [{}]}}}, "summary": {"total_keys": 2}}'
         ),
     )
     VIOLATING = (
@@ -169,10 +182,25 @@ class StateIsWhole(Invariant):
         "state() -> <set>",
         "state() -> raises RuntimeError",
         'record(lease=key-1, model=m9) -> True\nstate() -> {"models": {"m1": {}, "m2": {}}}',
+        'fail(lease=key-1, model=m9, status=429) -> key-2\nstate() -> {"models": {"m1": {}, "m2": {}}}',
+        (
+            "given regular=key-1,key-2 vertex=vertex-1\n"
+            'state() -> {"models": {"m1": {"regular_keys": {"available": [{}, {}]}, '
+            '"vertex_keys": {"available": [{}]}}, "m2": {}}, "summary": {"total_keys": 2}}'
+        ),
+        (
+            "given regular=key-1,key-2 vertex=\nfail(lease=key-1, status=429) -> key-2\n"
+            'state() -> {"models": {"m1": {"regular_keys": {"available": [{}, {}]}}, "m2": {}}}'
+        ),
+        (
+            'given regular=key-1 vertex=\n| fail(lease=key-1, status=401) -> ""\n'
+            '| state() -> {"models": {"m1": {"regular_keys": {"available": [{}], "inactive": []}}, "m2": {}}, '
+            '"summary": {"total_available": 0}}'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """The state of a fresh manager, with keys spent, marked and taken out, and with a model added on the fly."""
+        """The state with keys spent, marked, taken out, with a model added on the fly, and beside reports of each."""
         read = (state(),)
         spent = (
             reported(self, [("key-1", lambda lease: record(lease, tokens=5))])
@@ -188,21 +216,49 @@ class StateIsWhole(Invariant):
         yield Workload(name="no-vertex", given=Given(vertex=()), setup=read)
         if self.policies.empty_pools != "refuse":
             yield Workload(name="empty", given=Given(regular=(), vertex=()), setup=read)
-        if spent and self.policies.unknown_model == "on-the-fly" and self.claims.takes("record", "model"):
+            yield Workload(name="no-regular", given=Given(regular=()), setup=read)
+        if spent and self._on_the_fly("record"):
             new = reported(self, [("key-1", lambda lease: record(lease, model="m9", tokens=5))])
             yield Workload(name="on-the-fly", given=Given(), setup=(*new, *read))
+        for pool, key in (("regular", "key-1"), ("vertex", "vertex-1")):
+            if failed and self._on_the_fly("fail"):
+                marked = hurt(self, key, status=429, model="m9", pool=pool)
+                yield Workload(name=f"{pool}-marked-on-the-fly", given=Given(), setup=(*marked, *read))
+            for name, changing in self._changes(key, pool):
+                clients = (read, (changing,))
+                yield Workload(name=f"{pool}-beside-{name}", given=Given(), clients=clients, finale=read)
+
+    def _on_the_fly(self, name: str) -> bool:
+        return self.policies.unknown_model == "on-the-fly" and self.claims.takes(name, "model")
+
+    def _changes(self, key: str, pool: str) -> Iterator[tuple[str, Step]]:
+        """Yield what moves a row from one list to another, or adds a model."""
+        for code in (401, 429):
+            yield f"{code}", failing(self, status=code, pool=pool)(key)
+        yield "unheard-of", record(key, model="m9", pool=pool)
 
     def violations(self, history: History) -> Iterator[Violation]:
         """Hold each state against the pool, the reports before it, and itself."""
         yield from self.accidents(history)
         models = [model for model, _ in history.given.limits] if self.oracle(history).told("limits") else []
-        for operation in history.operations:
-            if operation.name == "record" and operation.value is True:
-                models += [str(operation.get("model"))] if self.policies.unknown_model == "on-the-fly" else []
-            elif operation.name == "state" and isinstance(operation.response, Answered):
-                yield from self._wrong(operation, models)
+        for operation in history.named("state"):
+            if isinstance(operation.response, Answered):
+                before = (one for one in history.operations if self._adds(one) and one.precedes(operation))
+                added = [str(one.get("model")) for one in before]
+                yield from self._wrong(operation, [*models, *added], history.given)
+        for moment in self.moments(history) if history.sequential else ():
+            if moment.name == "state" and moment.answered:
+                yield from _misplaced(moment)
 
-    def _wrong(self, operation: Operation, models: list[str]) -> Iterator[Violation]:
+    def _adds(self, operation: Operation) -> bool:
+        """Tell whether a report is to be remembered for its model, whatever that is: usage, or a 429."""
+        if self.policies.unknown_model != "on-the-fly" or operation.get("model") is None:
+            return False
+        marks = operation.name == "fail" and outcome_of(operation.get("status")) == "quota"
+        told = (marks and isinstance(operation.response, Answered)) or operation.value is True
+        return operation.name in ("fail", "record") and told
+
+    def _wrong(self, operation: Operation, models: list[str], given: Given) -> Iterator[Violation]:
         told = operation.value
         stranger = _stranger(told)
         if not isinstance(told, dict) or stranger:
@@ -217,23 +273,53 @@ class StateIsWhole(Invariant):
             return
         summary = told.get("summary")
         if isinstance(summary, dict) and isinstance(listed, dict):
-            for name, total in _totals(listed).items():
-                if name in summary and summary[name] != total:
-                    yield broken(operation, f"{name} {total}, as its lists have it", f"the summary's {name} is wrong")
+            for name, lawful in _totals(listed, given).items():
+                if name in summary and summary[name] not in lawful:
+                    expected = f"{name} {' or '.join(map(str, lawful))}, as its lists have it"
+                    yield broken(operation, expected, f"the summary's {name} is wrong")
                     return
 
 
-def _totals(models: Mapping[str, object]) -> dict[str, int]:
-    """Answer the totals that the lists of a state add up to."""
-    groups = [
-        group
-        for pools in models.values()
-        if isinstance(pools, dict)
-        for name in POOLS
-        if isinstance(group := pools.get(name), dict)
-    ]
-    totals = {f"total_{name}": sum(len(group.get(name, ())) for group in groups) for name in GROUPS}
-    return {"total_models": len(models), **totals}
+def _groups(pools: object) -> Iterator[tuple[str, Mapping[str, Collection[object]]]]:
+    """Yield the lists that a state has for a model, with the pool that they are of."""
+    for name, pool in POOLS.items():
+        group = pools.get(name) if isinstance(pools, dict) else None
+        if isinstance(group, dict):
+            yield pool, {kind: rows for kind, rows in group.items() if isinstance(rows, list | tuple | dict)}
+
+
+def _totals(models: Mapping[str, object], given: Given) -> dict[str, list[int]]:
+    """Answer the totals that the lists of a state add up to: rows, and the keys, which a row may stand for."""
+    groups = [[group for _, group in _groups(pools)] for pools in models.values()]
+    rows = {kind: [sum(len(group.get(kind, ())) for group in pools) for pools in groups] for kind in GROUPS}
+    of_each = [sum(counts) for counts in zip(*rows.values(), strict=True)]
+    totals = {"total_models": [len(models)], **{f"total_{kind}": [sum(rows[kind])] for kind in GROUPS}}
+    if any(groups):
+        keys = len(given.keys("regular")) + len(given.keys("vertex"))
+        totals["total_keys"] = sorted({keys, max(of_each), sum(of_each)})
+    return totals
+
+
+def _misplaced(moment: Moment) -> Iterator[Violation]:
+    """Yield where more keys are listed as available than are neither taken out nor marked."""
+    listed = moment.value.get("models") if isinstance(moment.value, dict) else None
+    for model, pools in listed.items() if isinstance(listed, dict) else ():
+        for pool, group in _groups(pools):
+            able = [key for key in moment.state.members[pool] if _able(moment, (pool, key, moment.oracle.entry(model)))]
+            if len(group.get("available", ())) > len(able):
+                expected = f"{len(able)} of the {pool} pool available for {model}: the others are out"
+                yield broken(moment.operation, expected, "state lists a key as available that is out")
+                return
+
+
+def _able(moment: Moment, cell: tuple[str, str, str]) -> bool:
+    """Tell whether a key may be valid and unmarked for a model, at the call or at the return."""
+    oracle, state = moment.oracle, moment.state
+    times = {moment.operation.at, moment.operation.at if moment.operation.until is None else moment.operation.until}
+    return any(
+        oracle.valid(state, cell[:2], now) is not Tri.NO and oracle.marked(state, cell, now) is not Tri.YES
+        for now in times
+    )
 
 
 def _stranger(value: object) -> str:

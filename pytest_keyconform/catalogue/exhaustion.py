@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, Refusal, broken
-from pytest_keyconform.catalogue.provoking import PAIR, depletions, entrances, failing, limited, strikes
+from pytest_keyconform.catalogue.provoking import PAIR, depletions, entrances, failing, limited, strikes, worn_out
 from pytest_keyconform.catalogue.reading import changed, difference
 from pytest_keyconform.catalogue.serving import (
     by_exhaustion,
@@ -335,14 +335,20 @@ class VainAskChangesNothing(Invariant):
             'given regular=key-1\nfail(lease=key-1, status=429) -> ""\nusage(key=key-1) -> {"rpm": 0}\n'
             'acquire() -> ""\nusage(key=key-1) -> {"rpm": 1}'
         ),
+        (
+            'given regular=key-1\nfail(lease=key-1, status=401) -> ""\n'
+            'state() -> {"models": {"m1": {"regular_keys": {"inactive": [{"api_key": "key-1", "rpm": 0}]}}}}\n'
+            'acquire() -> ""\n'
+            'state() -> {"models": {"m1": {"regular_keys": {"inactive": [{"api_key": "key-1", "rpm": 1}]}}}}'
+        ),
     )
 
     def workloads(self) -> Iterator[Workload]:
         """Nothing usable: the views are read, acquire is asked in vain, they are read again; or one key is restored."""
         for pool in POOLS:
-            for way in depletions(self, pool):
-                key = way.given.keys(pool)[0]
-                seen = (usage(key, pool=pool, optional=True), step("state", optional=True))
+            for way in (*depletions(self, pool), *worn_out(self, pool)):
+                key, *_ = keys = way.given.keys(pool)
+                seen = (*(usage(one, pool=pool, optional=True) for one in keys), step("state", optional=True))
                 read = (*views(way.given, pool=pool), *seen)
                 for entry, ask in entrances(self, pool):
                     steps = (*way.steps, *read, ask, ask, *read, ask)

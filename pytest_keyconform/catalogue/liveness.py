@@ -1,4 +1,4 @@
-"""LIVE: deadlock, failing calls, and what goes wrong unseen."""
+"""LIVE01 and LIVE04: deadlock, and what a failing call leaves behind."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import replace
 from itertools import combinations, combinations_with_replacement
 from typing import TYPE_CHECKING, Final, final
 
-from pytest_keyconform.catalogue.calls import STATUSES, asks, every, optional, reads, reports, restores
+from pytest_keyconform.catalogue.calls import STATUSES, asks, optional, reads, reports, restores
 from pytest_keyconform.catalogue.invariant import Invariant, Moment, accident, broken
+from pytest_keyconform.catalogue.oddities import odd_calls, strange_calls
 from pytest_keyconform.catalogue.provoking import depletions
 from pytest_keyconform.catalogue.serving import nothing_served
 from pytest_keyconform.catalogue.steps import (
-    POOLS,
     acquire,
-    advance,
     all_keys,
     fail,
     failures,
@@ -31,13 +30,13 @@ from pytest_keyconform.catalogue.steps import (
     tick,
     usage,
 )
-from pytest_keyconform.history import Ending, NoiseKind
+from pytest_keyconform.history import Ending
 from pytest_keyconform.operation import Answered, Raised
 from pytest_keyconform.verdict import Violation
 from pytest_keyconform.workload import Given, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pytest_keyconform.history import History
     from pytest_keyconform.operation import Operation
@@ -49,6 +48,7 @@ CLOSE = step("close")
 RELOAD = step("reload", api_keys=("key-2", "key-3", "new-1"), vertex_api_keys=("vertex-1",))
 KEYED = ("acquire", "next_key", "random_key", "fail")
 ENDLESS = (Ending.DEADLOCK, Ending.LIVELOCK)
+GOING_ON = ("its turn", "sleep")  # what a call waits for that is not stuck itself
 
 OPERATIONS: Final = {
     "acquire": acquire(),
@@ -100,6 +100,26 @@ TRIPLES: Final = (
     # meet half-way while a third one holds a lock that both want.
     *((holder, *pair) for holder in ("record", "acquire-vertex") for pair in combinations(WIDE, 2)),
 )
+# Locks may be taken in a ring. These are sixteen, and of fours of them any three are together in exactly one.
+RING: Final = (
+    "acquire",
+    "record",
+    "fail",
+    "reload",
+    "reset",
+    "reset_all",
+    "reactivate",
+    "reset_usage",
+    "status",
+    "state",
+    "usage",
+    "next_key",
+    "random_key",
+    "acquire-vertex",
+    "tick",
+    "close",
+)
+FOURS: Final = tuple(four for four in combinations(range(len(RING)), 4) if four[0] ^ four[1] ^ four[2] ^ four[3] == 0)
 EXHAUSTED: Final = (
     ("acquire", "acquire"),
     ("acquire", "fail"),
@@ -121,6 +141,12 @@ def _waiting(history: History) -> str:
 
 def _pending(history: History) -> tuple[Operation, ...]:
     return tuple(operation for operation in history.operations if operation.pending)
+
+
+def _locked(history: History) -> bool:
+    """Tell whether calls wait for each other for ever, while something beside them goes on: a worker with a timer."""
+    waiting = [one.waits_for for one in history.blocked]
+    return history.ending is Ending.LIVELOCK and bool(waiting) and not any(one.startswith(GOING_ON) for one in waiting)
 
 
 def _endless(history: History, expected: str, context: str) -> Violation:
@@ -148,6 +174,7 @@ class NoDeadlock(Invariant):
     audits = ("000-22", "004-6")
     requires = ANY
     overlap = True
+    general = True
     unhindered = True
     CONFORMING = (
         "| acquire(model=m1) -> key-1\n| fail(lease=key-1, model=m1, status=429) -> key-2",
@@ -161,25 +188,32 @@ class NoDeadlock(Invariant):
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Each operation alone, all pairs, pairs with nothing usable, and chosen triples."""
+        """Each operation alone, also oddly called, all pairs, also with nothing usable, and chosen triples."""
         calls = {name: replace(call, optional=False) for name, call in {**OPERATIONS, **VARIANTS}.items()}
-        for name, call in calls.items():
-            yield Workload(name=name, given=TRIO, setup=(call,))
+        alone = [(name, (call,)) for name, call in calls.items()]
+        odd = [(f"odd:{name}", called) for name, called in (*odd_calls(), *strange_calls())]
+        yield from (Workload(name=name, given=TRIO, setup=setup) for name, setup in (*alone, *odd))
         pairs = [*combinations_with_replacement(OPERATIONS, 2), *((v, name) for v in VARIANTS for name in CHANGING)]
         for names in (*pairs, *TRIPLES):
             clients = tuple((calls[name],) for name in names)
             yield Workload(name="+".join(names), given=TRIO, clients=clients)
+        yield from self._exhausted(calls)
+        for four in FOURS:
+            names = tuple(RING[place] for place in four)
+            ring = tuple(optional(calls[name]) for name in names)
+            yield Workload(name=f"ring:{'+'.join(names)}", given=TRIO, clients=ring, paced=True)
+
+    def _exhausted(self, calls: Mapping[str, Step]) -> Iterator[Workload]:
         for way in depletions(self):
-            if way.name in ("auth", "struck"):
-                for names in EXHAUSTED:
-                    clients = tuple((calls[name],) for name in names)
-                    where = f"{way.name}:{'+'.join(names)}"
-                    yield Workload(name=where, given=way.given, setup=way.steps, clients=clients)
+            for names in EXHAUSTED if way.name in ("auth", "struck") else ():
+                clients = tuple((calls[name],) for name in names)
+                where = f"{way.name}:{'+'.join(names)}"
+                yield Workload(name=where, given=way.given, setup=way.steps, clients=clients)
 
     def violations(self, history: History) -> Iterator[Violation]:
         """Look at how the execution ended."""
-        if history.ending is Ending.DEADLOCK:
-            yield _endless(history, "every call ends", "")
+        if history.ending is Ending.DEADLOCK or _locked(history):
+            yield _endless(replace(history, ending=Ending.DEADLOCK), "every call ends", "")
 
 
 @final
@@ -218,8 +252,9 @@ class FailingLeavesNoLock(Invariant):
 
     def workloads(self) -> Iterator[Workload]:
         """Every operation, one call that fails, and every operation again."""
-        for name, failing in self._failing():
-            setup = (*self._round("before"), failing)
+        single = ((name, (failing,)) for name, failing in self._failing())
+        for name, calls in (*single, *self._odd()):
+            setup = (*self._round("before"), *calls)
             yield Workload(name=name, given=TRIO, setup=setup, finale=self._round("after"))
         for way in depletions(self):
             if way.name in ("auth", "struck"):
@@ -230,6 +265,14 @@ class FailingLeavesNoLock(Invariant):
     def _round(self, tag: str) -> tuple[Step, ...]:
         told = reports(self, "key-2", statuses=(None,))
         return (*reads("key-2"), *asks(tag), *told, *restores("key-2"))
+
+    def _odd(self) -> Iterator[tuple[str, tuple[Step, ...]]]:
+        """Yield all odd calls of an operation at once; under leases, where each may take a key, one by one."""
+        for name, calls in (*odd_calls(), *strange_calls()):
+            if self.policies.tenure == "lease":
+                yield from ((f"odd:{name}-{number}", (call,)) for number, call in enumerate(calls))
+            else:
+                yield f"odd:{name}", calls
 
     def _failing(self) -> Iterator[tuple[str, Step]]:
         odd = ("m1",)  # a list when it reaches the backend: no key of a dict
@@ -281,68 +324,3 @@ def _is_failing(moment: Moment) -> bool:
     named = moment.operation.get("lease", moment.operation.get("key"))
     stranger = named is not None and not moment.state.pools_of(str(named))
     return bool(moment.operation.get("bad")) or stranger
-
-
-@final
-class NothingUnseen(Invariant):
-    """No coroutine is left un-awaited, no task exception unretrieved, no thread dies unseen.
-
-    Why: work that was never done, or failed where nobody looks, is found when its effect is missed (004-3).
-    How it breaks: an ``await`` is missing; a task is started and forgotten; a worker dies of its first exception.
-    Fix: await what is started, keep each task and look at its result; let a worker outlive what it catches.
-    """
-
-    id = "LIVE07"
-    audits = ("004-3",)
-    requires = ANY
-    general = True
-    unhindered = True
-    CONFORMING = (
-        "acquire() -> key-1",
-        "fail(lease=key-1, status=500) -> raises RuntimeError",
-        "acquire() -> pending\nnoise unawaited: Manager._save",
-    )
-    VIOLATING = (
-        "acquire() -> key-1\nnoise unawaited: Manager._save",
-        "acquire() -> key-1\nnoise unretrieved: Task exception was never retrieved",
-        "close()\nnoise thread_died: KeyError",
-    )
-
-    def workloads(self) -> Iterator[Workload]:
-        """Every operation, in every state, beside another one, cancelled, and after a while; closing included."""
-        rounds = (("regular", "key-1", "m1"), ("vertex", "vertex-1", "m1"), ("regular", "stranger-1", "unheard-of"))
-        for pool, key, model in rounds:
-            calls = every(self, key, pool=pool, model=model)
-            yield Workload(name=f"{pool}-{model}", given=TRIO, setup=calls, finale=optional(CLOSE, CLOSE))
-        for pool in POOLS:
-            for way in depletions(self, pool):
-                finale = every(self, way.given.keys(pool)[0], pool=pool)
-                yield Workload(name=f"{pool}-{way.name}", given=way.given, setup=way.steps, finale=finale)
-        calls = every(self, "key-1")
-        for name, seconds in (("minute", 61), ("hour", 3600), ("day", 86_400)):
-            setup = (*calls, advance(seconds), *optional(tick()))
-            yield Workload(name=name, given=TRIO, setup=setup, finale=every(self, "key-1", tag="l"))
-        yield Workload(name="reload", given=TRIO, setup=(RELOAD, *every(self, "key-2")), finale=optional(RELOAD, CLOSE))
-        for name in ("acquire", "record", "fail", "status", "close"):
-            beside = tuple((one,) for one in (OPERATIONS[name], OPERATIONS["fail"]))
-            yield Workload(name=f"beside-{name}", given=TRIO, clients=beside, finale=(advance(61),))
-        yield from self._cancelled()
-
-    def _cancelled(self) -> Iterator[Workload]:
-        for at in range(3):
-            steps = (acquire("a", cancel=at), record("key-1", cancel=at), fail("key-2", status=None, cancel=at))
-            for one in steps:
-                after = (*self.taking("z"), advance(61))
-                yield Workload(name=f"{one.name}-cancelled-{at}", given=TRIO, setup=(one,), finale=after)
-
-    def violations(self, history: History) -> Iterator[Violation]:
-        """Look at what was noticed beside the answers, where the execution was not cut off."""
-        if history.ending not in (Ending.FINISHED, Ending.UNOPENED):
-            return
-        for noise in history.noise:
-            named = f" ({noise.text})" if noise.kind is NoiseKind.UNAWAITED else ""
-            yield Violation(
-                observed=str(noise),
-                expected="everything that is started is awaited, and its exceptions are seen",
-                signature=f"{noise.kind.value}{named}",
-            )

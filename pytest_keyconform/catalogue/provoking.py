@@ -22,6 +22,9 @@ PAIR = Given(regular=("key-1", "key-2"))
 WORN = 10
 """How many failures in a row take a key out for most thresholds that a factory cannot be told."""
 
+BEYOND = 2
+"""How many failures more a key is struck by late reports, once it is out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Depletion:
@@ -112,6 +115,18 @@ def depletions(rule: Invariant, pool: str = "regular") -> Iterator[Depletion]:
         yield Depletion("last", once, reported(rule, last, pool=pool))
     if rule.policies.counted_on != "none":
         yield Depletion("closed", limited(Limits(rpm=0)))
+
+
+def worn_out(rule: Invariant, pool: str = "regular") -> Iterator[Depletion]:
+    """Yield one way more to have no usable key: each was struck more often than takes it out.
+
+    Under leases there is none: a key that is out is not taken, and only who holds one reports.
+    """
+    if rule.policies.tenure != "lease":
+        last = rule.claims.takes("fail", "retries", pool=pool)  # a report that asks for no key
+        strike = failing(rule, status=None, pool=pool, last=last)
+        worn = reported(rule, [(key, strike) for key in PAIR.keys(pool)], pool=pool)
+        yield Depletion("worn-out", PAIR, worn * (strikes(rule) + BEYOND))
 
 
 def entrances(rule: Invariant, pool: str) -> Iterator[tuple[str, Step]]:

@@ -109,5 +109,15 @@ def _told(operation: Operation) -> object:
         counters = value if isinstance(value, dict) else {}
         return {name: counters[name] for name in COUNTERS if counters.get(name)}
     if operation.name == "state":
-        return value.get("summary") if isinstance(value, dict) else None
+        return (value.get("summary"), _counts(value.get("models"))) if isinstance(value, dict) else None
     return value
+
+
+def _counts(value: object) -> object:
+    """Answer what is counted anywhere in a state, by its place in it; rows without a count are left out."""
+    if isinstance(value, dict):
+        inside = {name: told for name, part in value.items() if (told := _counts(part))}
+        return {**inside, **{name: value[name] for name in COUNTERS if _number(value.get(name)) and value[name]}}
+    if isinstance(value, list | tuple):
+        return sorted((told for part in value if (told := _counts(part))), key=repr)
+    return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 from pytest_keyconform.adapters.resolve import resolve
 from pytest_keyconform.catalogue import CATALOGUE
 from pytest_keyconform.conformance.investigate import BUDGETS, Examiner
+from pytest_keyconform.conformance.pointing import pointed
 from pytest_keyconform.conformance.replaying import replayed
 from pytest_keyconform.conformance.scenarios.rule import ScenarioRule
 from pytest_keyconform.conformance.scenarios.saving import save
@@ -157,7 +158,7 @@ class Conformance:
 
     def report(self, results: Iterable[InvariantReport], facts: Facts | None = None) -> Report:
         """Fold what came of the invariants; ``facts`` where another process opened the target."""
-        found = tuple(results)
+        found = pointed(tuple(results))
         facts = self.facts() if facts is None else facts
         return Report(
             target=self.name,

@@ -122,11 +122,11 @@ class Examiner:
         state = Investigation()
         planned = self._planned(rule, state)
         parallel = sum(len(workload.clients) > 1 for workload, _ in planned)
-        waiting = parallel
+        waiting = sum(len(workload.clients) > 1 and not workload.paced for workload, _ in planned)
         for workload, runner in planned:
             # What small workloads leave over is for those after them.
             share = (self.budget.together - state.spent) // max(1, waiting)
-            waiting -= len(workload.clients) > 1
+            waiting -= len(workload.clients) > 1 and not workload.paced
             most = self.budget.executions * (runner.cost if runner.name == "threads" else 1)
             budget = min(most, max(self.budget.least, share))
             broken = self._explore(rule, workload, runner, state, budget)

@@ -252,6 +252,10 @@ class ControlledLoop(Callbacks):
         for scheduled in (self.ready, self.keys, self._timers, self._tasks, self._numbers):
             scheduled.clear()
 
+    def note_dead(self) -> None:
+        """Report each task that has died of an exception nobody has looked at, before its cancelling hides it."""
+        self._note_unretrieved([task for task in self._tasks if task.done() and getattr(task, "_log_traceback", False)])
+
     def _note_unretrieved(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         """Report now what asyncio reports when a task is collected, maybe many executions later."""
         for task in tasks:

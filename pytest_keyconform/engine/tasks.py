@@ -120,6 +120,8 @@ class TaskRunner:
             await self._together(program, loop, asked)
             loop.exploring = False
         await self._steps(program, loop, workload.finale, phase=Phase.FINALE)
+        if isinstance(loop, ControlledLoop) and any(step.name == "advance" for _, _, step in workload.steps()):
+            loop.note_dead()  # a worker, say, that was to go on
         await program.close()
 
     async def _together(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+from managers.ledger import REGULAR
 from managers.poor import NOTHING, PoorManager
 from managers.rich import RichManager
 from twins.choosing import CountedOnAcquire
@@ -74,6 +75,37 @@ class TotalsOfUsableKeys(RichManager):
         return {**told, "summary": {**summary, "total_exhausted": summary["total_keys"] - summary["total_available"]}}
 
 
+class RegularKeysAlone(RichManager):
+    """The total of the keys leaves out those of the vertex pool."""
+
+    async def get_state(self):
+        told = await super().get_state()
+        return {**told, "summary": {**told["summary"], "total_keys": len(self._keys[REGULAR])}}
+
+
+class SummaryOfLater(RichManager):
+    """The lists are made, something is awaited, and then the summary is counted."""
+
+    async def get_state(self):
+        told = await super().get_state()
+        await asyncio.sleep(0)
+        return {**told, "summary": (await super().get_state())["summary"]}
+
+
+class MarkedIsAvailable(RichManager):
+    """A 429 is not looked at when the lists are made."""
+
+    async def get_state(self):
+        told = await super().get_state()
+        for pools in told["models"].values():
+            for group in pools.values():
+                group["available"] += group["exhausted"]
+                group["exhausted"] = []
+        totals = {f"total_{name}": told["summary"][f"total_{name}"] for name in ("available", "exhausted")}
+        summary = {**told["summary"], "total_available": sum(totals.values()), "total_exhausted": 0}
+        return {**told, "summary": summary}
+
+
 class AlwaysAMinute(ObeysRetryAfter):
     """What the failure says is not looked at."""
 
@@ -109,6 +141,9 @@ MUTANTS = (
     planted("QUO11", RefusedIsSpent),
     planted("FMT07", ConfiguredOnly),
     planted("FMT07", TotalsOfUsableKeys),
+    planted("FMT07", RegularKeysAlone),
+    planted("FMT07", SummaryOfLater),
+    planted("FMT07", MarkedIsAvailable),
     planted("FAIL17", AlwaysAMinute),
     planted("FAIL17", ReadAsMinutes),
     planted("UNK09", AsItCame),

@@ -235,6 +235,28 @@ class PassedOverIsAStrike(PoorManager):
         return key
 
 
+class RefusalIsCounted(PoorManager):
+    """An acquire in vain counts a request of the key that it looked at last."""
+
+    async def get_key(self, model_name=None, is_vertex_key=False):
+        key = await super().get_key(model_name, is_vertex_key)
+        cards = list(self._decks[bool(is_vertex_key)].cards.values())
+        if key == NOTHING and cards:
+            self._open_meter(cards[-1], self._name(model_name)).rpm += 1
+        return key
+
+
+class SecondChance(PoorManager):
+    """An acquire in vain takes a strike off each key that has more than take it out."""
+
+    async def get_key(self, model_name=None, is_vertex_key=False):
+        key = await super().get_key(model_name, is_vertex_key)
+        if key == NOTHING:
+            for card in self._decks[bool(is_vertex_key)].cards.values():
+                card.strikes -= card.strikes > self._settings.max_failures
+        return key
+
+
 MUTANTS = (
     planted("EXH01", SoonestOfNone),
     planted("EXH01", RandomOfNone),
@@ -252,4 +274,6 @@ MUTANTS = (
     planted("EXH07", WaitsForAnEmptyPool),
     planted("EXH08", FreshStartForAll),
     planted("EXH08", PassedOverIsAStrike),
+    planted("EXH08", RefusalIsCounted),
+    planted("EXH08", SecondChance),
 )

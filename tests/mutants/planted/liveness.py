@@ -52,6 +52,57 @@ class BookAndView(PoorManager):
                 return self._groups(False)
 
 
+class LocksInARing(PoorManager):
+    """Three operations lock two of three parts each, and every one begins where another one ends."""
+
+    def __init__(self, pool):
+        super().__init__(pool)
+        self._parts = [asyncio.Lock() for _ in range(3)]
+
+    async def _both(self, number):
+        async with self._parts[number]:
+            await asyncio.sleep(0)
+            async with self._parts[(number + 1) % 3]:
+                pass
+
+    async def reactivate_key(self, key, model_name=None):
+        await self._both(0)
+        return await super().reactivate_key(key, model_name)
+
+    async def reset_usage(self):
+        await self._both(1)
+        return await super().reset_usage()
+
+    async def get_keys_by_status(self):
+        await self._both(2)
+        return await super().get_keys_by_status()
+
+
+class StrangerAsksAgain(RichManager):
+    """What a key of no pool is told of is looked up under the lock that the look-up takes."""
+
+    async def update_usage(
+        self, model_name, key_value, is_vertex_key=False, tokens_used=0, error=False, error_type=None
+    ):
+        pool = self._pool(is_vertex_key)
+        if key_value not in self._keys[pool]:
+            async with self._locks[pool]:
+                await self._statuses(pool)
+        return await super().update_usage(model_name, key_value, is_vertex_key, tokens_used, error, error_type)
+
+
+class LockKeptOnAnOddRestore(RichManager):
+    """The model of a restore is looked up under a lock that is released by hand."""
+
+    async def reactivate_key(self, key, model_name=None):
+        await self._locks[VERTEX].acquire()
+        if model_name is not None and not isinstance(model_name, str):
+            message = "model_name is a name"
+            raise TypeError(message)
+        self._locks[VERTEX].release()
+        return await super().reactivate_key(key, model_name)
+
+
 class LockKeptOnBadInput(RichManager):
     """The lock is taken and released by hand, and what is refused in between leaves it taken."""
 
@@ -180,6 +231,46 @@ class LockKeptWhenCancelled(RichManager):
         return key
 
 
+class RestoreKeepsTheLock(RichManager):
+    """Bringing a key back takes the lock by hand, and a cancellation leaves it taken."""
+
+    async def reactivate_key(self, key, model_name=None):
+        await self._locks[VERTEX].acquire()
+        try:
+            await asyncio.sleep(0)
+        except Exception:
+            self._locks[VERTEX].release()
+            raise
+        self._locks[VERTEX].release()
+        return await super().reactivate_key(key, model_name)
+
+
+class ListByList(PoorManager):
+    """The lists are exchanged one after the other, with an await between them."""
+
+    async def reinitialize(self, api_keys, vertex_api_keys):
+        self._decks[False].exchange(tuple(api_keys))
+        await asyncio.sleep(0)
+        self._decks[True].exchange(tuple(vertex_api_keys))
+
+
+class WorkerKnowsItsModels(RichManager):
+    """The worker looks up the limits of each model that is counted, also of one that has none, and dies of it."""
+
+    async def init(self):
+        await super().init()
+        self._tending = asyncio.create_task(self._tend())
+
+    async def shutdown(self):
+        self._tending.cancel()
+        await super().shutdown()
+
+    async def _tend(self):
+        while True:
+            await asyncio.sleep(1800)
+            self._tended = [self._limits[name[2]] for name in await self._store.find("tally")]
+
+
 class HalfCounted(PoorManager):
     """The request is counted before an await, and its tokens after it."""
 
@@ -198,12 +289,18 @@ MUTANTS = (
     planted("LIVE01", LocksInTheOtherOrder),
     planted("LIVE01", ReportUnderTheLock),
     planted("LIVE01", BookAndView),
+    planted("LIVE01", LocksInARing),
+    planted("LIVE01", StrangerAsksAgain),
     planted("LIVE02", GivesWayToEachOther),
     planted("LIVE02", SearchesForEver),
     planted("LIVE03", LockKeptWhenCancelled),
     planted("LIVE03", HalfCounted),
+    planted("LIVE03", RestoreKeepsTheLock),
+    planted("LIVE03", ListByList),
     planted("LIVE04", LockKeptOnBadInput),
     planted("LIVE04", BusyFlagStaysUp),
+    planted("LIVE04", LockKeptOnAnOddRestore),
     planted("LIVE07", TurnNotAwaited),
     planted("LIVE07", TaskFailsUnseen),
+    planted("LIVE07", WorkerKnowsItsModels),
 )
