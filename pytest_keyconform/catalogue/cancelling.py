@@ -47,7 +47,7 @@ BEHIND: Final = ("acquire", "record", "next_key", "status")
 TOKENS: Final = 5
 SELDOM: Final = {
     **{name: OPERATIONS[name] for name in ("random_key", "usage", "failures", "is_valid", "all_keys", "state")},
-    **{name: OPERATIONS[name] for name in ("health", "reset_all", "reactivate", "reset_usage", "tick", "close")},
+    **{name: OPERATIONS[name] for name in ("health", "reset_all", "reactivate", "reset_usage", "tick")},
     **{name: VARIANTS[name] for name in ("fail-429", "fail-401", "record-quota")},
     "record-auth": record("key-1", outcome="auth"),
     "reactivate-model": reactivate("key-1", model=TRIO.default_model),
@@ -184,7 +184,7 @@ class CancellingLeavesNothing(Invariant):
                 signature=f"{history.ending.value} of {stuck[0].name} after {cancelled[0].name} was cancelled",
                 operation=stuck[0],
             )
-        elif not stuck and not any(one.name == "close" for one in cancelled):  # closed or not: both may refuse
+        elif not stuck:
             yield from self.disorder(_countable(history))
 
 
