@@ -12,6 +12,7 @@ from pytest_keyconform.catalogue.exchanging import NEW, exchanges
 from pytest_keyconform.catalogue.invariant import broken
 from pytest_keyconform.catalogue.lifecycle import LATER, Closing
 from pytest_keyconform.catalogue.provoking import entrances, limit_of
+from pytest_keyconform.catalogue.serving import nothing_served
 from pytest_keyconform.catalogue.standing import FIRST, ONE, hurt
 from pytest_keyconform.catalogue.steps import (
     POOLS,
@@ -231,23 +232,20 @@ class OpenedAgain(Closing, Timed):
     def violations(self, history: History) -> Iterator[Violation]:
         """Look at what works after the opening, unless it was refused; at the counts where there were none before."""
         reopened, fresh = False, _is_fresh(history)
-        for operation in history.operations:
+        for moment in self.moments(history):
+            operation = moment.operation
             if operation.name == "open" and operation is not history.operations[0]:
                 if isinstance(operation.response, Raised) and operation.response.typed:
                     return
                 reopened = True
             if reopened and operation.undeclared:
                 yield broken(operation, "an answer or a typed error", f"{operation.name} fails once it is opened again")
-            asked = operation.name == "acquire" and isinstance(operation.response, Answered)
-            empty = asked and operation.value in ("", None) and not self._may_be_held()
-            if reopened and empty and history.given.limits == Given().limits and not fresh:
-                yield broken(operation, "a key: all are usable", "nothing is served once it is opened again")
+            # What was counted before may be forgotten: then all the more is usable.
+            refusal = nothing_served(moment) if reopened and operation.name == "acquire" and not fresh else None
+            if refusal and isinstance(operation.response, Answered) and not history.clockless:
+                yield broken(operation, refusal.expected, "nothing is served once it is opened again")
         if fresh and not history.clockless:
             yield from self.disorder(history)
-
-    def _may_be_held(self) -> bool:
-        """Tell whether keys may still be held from before: leases that nobody can give back."""
-        return self.policies.tenure == "lease" and not self.claims.operations.get("release")
 
 
 def _is_fresh(history: History) -> bool:

@@ -130,7 +130,7 @@ class ResetAllRestores(Invariant):
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Every key out in the same way and all reset: the views, and each key served when it is the only one left."""
+        """Every key out in the same way, or nearly, and all reset: the views, and each key served as the only one."""
         yield Workload(name="sound", given=PAIR, setup=(reset_all(), reset_all(), *self.taking("a")))
         for pool in POOLS:
             for name, given, ways in _ways_out(self, pool):
@@ -143,8 +143,21 @@ class ResetAllRestores(Invariant):
                     for model in MODELS:
                         last = (*left, acquire(model=model, pool=pool))
                         yield Workload(name=f"{pool}-{name}-{key}-{model}", given=given, setup=last)
+            yield from self._worn(pool)
             one = hurt(self, SECOND[pool], status=401, pool=pool)
             yield Workload(name=f"{pool}-one", given=PAIR, setup=(*one, reset_all(), *views(PAIR, pool=pool)))
+
+    def _worn(self, pool: str) -> Iterator[Workload]:
+        """Yield the programs whose keys are a strike short of being out: all of them, and one."""
+        keys = (FIRST[pool], SECOND[pool])
+        for number, struck in enumerate((keys, keys[:1], keys[1:])):
+            given = worn(3)
+            below = tuple(part for key in struck for part in hurt(self, key, pool=pool) * 2)
+            seen = views(given, pool=pool)
+            yield Workload(name=f"{pool}-worn-{number}", given=given, setup=(*below, reset_all(), *seen))
+            again = hurt(self, struck[0], pool=pool)
+            afresh = (*below, reset_all(), *again, *seen, *asks(self, pool=pool))
+            yield Workload(name=f"{pool}-worn-{number}-afresh", given=given, setup=afresh)
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a key that was not restored."""

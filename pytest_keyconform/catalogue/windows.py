@@ -10,19 +10,23 @@ from pytest_keyconform.catalogue.provoking import limit_of, limited, reported
 from pytest_keyconform.catalogue.reading import wrong_usage
 from pytest_keyconform.catalogue.serving import nothing_served, unusable_served
 from pytest_keyconform.catalogue.standing import ONE, asks, hurt
-from pytest_keyconform.catalogue.steps import POOLS, advance, record, tick, usage
-from pytest_keyconform.model.windows import DAY, FREE_AFTER, midnight, uneven_days
+from pytest_keyconform.catalogue.steps import POOLS, advance, close, opened, record, tick, usage
+from pytest_keyconform.model.windows import DAY, FREE_AFTER, MINUTE, midnight, uneven_days
+from pytest_keyconform.operation import Raised
 from pytest_keyconform.workload import Given, Limits, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_keyconform.history import History
+    from pytest_keyconform.verdict import Violation
     from pytest_keyconform.workload import Step
 
 ASKING = ("acquire", "random_key")
 COUNTED = {"counted_on": ("record", "acquire")}
 CLOSE = 2.0  # seconds: clear of what is left open around the end of a window
 QUARTER_OF_A_DAY = DAY / 4
+FEBRUARY, MONTH = 345 * DAY, 28 * DAY  # noon (UTC) of the 10th; then weekday and day of the month come again
 
 
 class Timed(Invariant, shared=True):
@@ -102,7 +106,7 @@ class MinuteIsFree(Timed):
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """One key spent by requests, by tokens, by the day; one marked; a minute later, and several times over."""
+        """One key spent by requests, by tokens, by the day; one marked; a minute, an hour and a day later."""
         later = (advance(FREE_AFTER), tick())
         for pool in POOLS:
             seen = (usage("key-1" if pool == "regular" else "vertex-1", pool=pool, optional=True),)
@@ -121,6 +125,10 @@ class MinuteIsFree(Timed):
             again = tuple(
                 step for number in range(4) for step in (*self.taking(f"a{number}"), *self.spend(f"s{number}"), *later)
             )
+            for name, pause in (("hour", 60 * MINUTE), ("day", DAY)):  # the same minute of another hour, or day
+                for field, limit in (("rpm", 1), ("tpm", 5)):
+                    setup = (*self.spend("s", tokens=5), advance(pause), tick(), *self.taking("z"))
+                    yield Workload(name=f"{name}-{field}", given=one_of(limit_of(field, limit)), setup=setup)
             given = one_of(Limits(rpm=3))
             yield Workload(name="four-times", given=given, setup=(*again, usage("key-1", optional=True)))
 
@@ -136,6 +144,9 @@ class MinuteIsFree(Timed):
             early = (*marked, advance(recovery - 2 * CLOSE), tick(), *self.refused(pool=pool))
             yield Workload(name=f"{pool}-mark-early", given=given, setup=early)
         if not isinstance(self.policies.quota_recovery, tuple):
+            if recovery < 60 * MINUTE:
+                hour = (*marked, advance(60 * MINUTE), tick(), *back)
+                yield Workload(name=f"{pool}-mark-hour", given=given, setup=hour)
             twice = (*marked, advance(recovery), tick(), *back) * 2
             yield Workload(name=f"{pool}-mark-twice", given=given, setup=twice)
 
@@ -161,19 +172,45 @@ class DayIsFree(Timed):
             "policy day_zone=UTC\ngiven regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\n"
             "advance(seconds=43202)\nacquire() -> key-1"
         ),
+        (
+            "given regular=key-1 m1.rpd=1\nopen()\nrecord(lease=key-1) -> True\nclose()\nadvance(seconds=2419200)\n"
+            "open() -> raises typed Closed\nacquire() -> raises typed Closed"
+        ),
     )
     VIOLATING = (
+        (
+            "given regular=key-1 m1.rpd=1\nopen()\nrecord(lease=key-1) -> True\nclose()\nadvance(seconds=2419200)\n"
+            'open()\nacquire() -> ""'
+        ),
         'given regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\nadvance(seconds=72002)\nacquire() -> ""',
         "given regular=key-1 m1.rpd=1\nrecord(lease=key-1) -> True\nadvance(seconds=43202)\nacquire() -> key-1",
         'record(lease=key-1) -> True\nadvance(seconds=72002)\nusage(key=key-1) -> {"rpd": 1}',
     )
 
     def workloads(self) -> Iterator[Workload]:
-        """Four days in a row: spent, asked for in the last seconds of the day and in the first of the next."""
+        """Four days in a row: spent, asked for in the last seconds of each and the first of the next; after a month."""
         yield Workload(name="one", given=one_of(Limits(rpd=1)), setup=self._days(1))
         yield Workload(name="four", given=one_of(Limits(rpd=1)), setup=self._days(4))
         leap = replace(one_of(Limits(rpd=1)), starts=728 * DAY)  # noon (UTC) of the day before the 29th of February
         yield Workload(name="leap-day", given=leap, setup=self._days(3, starts=728 * DAY))
+        yield from self._away()
+
+    def _away(self) -> Iterator[Workload]:
+        """Yield the programs that ask on the same date of another month and year; closed meanwhile, where it can be."""
+        operations, seen = self.claims.operations, (tick(), usage("key-1", optional=True), *self.taking("z"))
+        given = replace(one_of(Limits(rpd=1)), starts=FEBRUARY)
+        if not (operations.get("open") and operations.get("close")):
+            setup = (*self.spend("s"), advance(MONTH), *seen)
+            yield Workload(name="idle-month", given=given, setup=setup)
+            return
+        for name, pause in (("month", MONTH), ("year", 365 * DAY)):
+            setup = (*self.spend("s"), close(), advance(pause), opened(), *seen)
+            yield Workload(name=f"closed-{name}", given=given, setup=setup)
+
+    def violations(self, history: History) -> Iterator[Violation]:
+        """Judge nothing where an opening was refused."""
+        if not any(isinstance(opening.response, Raised) for opening in history.named("open")):
+            yield from super().violations(history)
 
     def _days(self, count: int, *, starts: float = 0.0) -> tuple[Step, ...]:
         steps: list[Step] = []

@@ -98,6 +98,21 @@ class BannedOnesStayOut(RichManager):
                     await self._lift(pool, key, *name)
 
 
+class RestoresWhatIsOut(PoorManager):
+    """Only the keys that are out are restored; strikes below the threshold stay."""
+
+    async def reset_failure_counts(self):
+        self._forgive_out(self._decks[False])
+
+    async def reset_vertex_failure_counts(self):
+        self._forgive_out(self._decks[True])
+
+    def _forgive_out(self, deck):
+        for card in deck.cards.values():
+            if not self._valid(card) or any(meter.marked for meter in card.meters.values()):
+                self._forgive(card)
+
+
 class RestoredInTheStatusOnly(PoorManager):
     """A key that is out leaves the order it is dealt in; the reset of all does not put it back."""
 
@@ -153,6 +168,7 @@ MUTANTS = (
     planted("FAIL10", NothingLeftToReset),
     planted("FAIL11", BannedOnesStayOut),
     planted("FAIL11", RestoredInTheStatusOnly),
+    planted("FAIL11", RestoresWhatIsOut),
     planted("FAIL12", LiftsEveryModel),
     planted("FAIL12", ReactivatedButMarked),
 )

@@ -35,6 +35,20 @@ class DayGoesWithTheMinute(PoorManager):
         return meter
 
 
+class MinuteOfTheHour(RichManager):
+    """A minute is told by its number in the hour."""
+
+    def _minute(self):
+        return super()._minute() % 60
+
+
+class DayOfTheMonth(RichManager):
+    """A day is told by its number in the month."""
+
+    def _today(self):
+        return super()._today()[-2:]
+
+
 class DayOfUtc(RichManager):
     """The day ends at midnight in UTC."""
 
@@ -239,7 +253,9 @@ class StepsRunOut(Stepwise):
 MUTANTS = (
     planted("TIME01", MarksStay),
     planted("TIME01", DayGoesWithTheMinute),
+    planted("TIME01", MinuteOfTheHour),
     planted("TIME02", DayOfUtc),
+    planted("TIME02", DayOfTheMonth),
     planted("TIME02", OneNightOnly),
     planted("TIME03", WinterAllYear),
     planted("TIME03", DaysOf24Hours),
