@@ -130,7 +130,7 @@ class Workload:
     ``unopened``: the manager is made and not opened before the first step.
     ``whole``: its steps belong together, so that none is left out of a counterexample.
     ``weighed``: keys tell how often they are compared and hashed, which counts as work of the calls that are measured.
-    ``paced``: pauses bring the calls of its clients into an order, so that few schedules tell as much as many.
+    ``paced``: few schedules of it tell as much as many: pauses bring its calls into an order, or turns are enough.
     """
 
     name: str
