@@ -244,8 +244,9 @@ class PoorManager:
         return {"rpm": meter.rpm, "tpm": meter.tpm, "rpd": meter.rpd}
 
     async def reinitialize(self, api_keys, vertex_api_keys):
-        self._decks[False].exchange(tuple(api_keys))
-        self._decks[True].exchange(tuple(vertex_api_keys))
+        regular, vertex = tuple(api_keys), tuple(vertex_api_keys)
+        self._decks[False].exchange(regular)
+        self._decks[True].exchange(vertex)
 
     async def get_paid_key(self):
         return self._settings.paid_key
