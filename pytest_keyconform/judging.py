@@ -20,6 +20,7 @@ SEE = "see LIVE01"
 if TYPE_CHECKING:
     from pytest_keyconform.catalogue.invariant import Invariant
     from pytest_keyconform.engine.explore import Judge
+    from pytest_keyconform.operation import Operation
 
 
 def judge_of(rule: Invariant) -> Judge:
@@ -69,7 +70,8 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
             return Unjudged(text, cut_short=True)
         lawful = failing and not operation.undeclared  # a store that fails may be told of by any call
         if operation.name != "open" and not (rule.unhindered or lawful) and accident(operation, rule.policies):
-            return Unjudged(f"{operation.invocation} {answer(operation)}", cut_short=True)
+            refused = not operation.undeclared and _was_closed(history, operation)
+            return Unjudged(f"{operation.invocation} {answer(operation)}", cut_short=not refused, mild=refused)
         if isinstance(operation.response, Skipped) and not (operation.response.why == UNANSWERED and served(history)):
             lacking = {"mend": "storage"}.get(operation.name, operation.name)
             lacking = "" if operation.response.why == UNANSWERED else lacking
@@ -79,6 +81,11 @@ def unjudgeable(rule: Invariant, history: History) -> Unjudged | None:
     if history.ending is Ending.LIVELOCK:
         return Unjudged("the execution never came to its end", cut_short=True)
     return None
+
+
+def _was_closed(history: History, operation: Operation) -> bool:
+    """Tell whether the manager was closed before: opened again or not, it may refuse."""
+    return any(one.called < operation.called for one in history.named("close"))
 
 
 def served(history: History) -> bool:

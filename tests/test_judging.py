@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_keyconform.catalogue.acquire import AnswersWhileUsable, UnusableNotServed
+from pytest_keyconform.catalogue.acquire import UnusableNotServed
+from pytest_keyconform.catalogue.available import AnswersWhileUsable
 from pytest_keyconform.catalogue.notation import EVERYTHING, read
 from pytest_keyconform.engine.explore import Unjudged
 from pytest_keyconform.history import Ending, History
@@ -57,6 +58,16 @@ def test_a_step_left_out_is_a_mild_reason() -> None:
     found = judged("acquire(model=m1) -> key-1\nrecord(lease=key-1) -> skipped")
     assert isinstance(found, Unjudged)
     assert found.mild
+
+
+def test_who_was_closed_may_refuse() -> None:
+    """What a manager that was closed refuses by an error of its own says nothing against it; an accident does."""
+    refused = judged("close() -> None\nusage(key=key-1) -> raises typed Closed")
+    assert isinstance(refused, Unjudged)
+    assert refused.mild
+    accident = judged("close() -> None\nusage(key=key-1) -> raises KeyError")
+    assert isinstance(accident, Unjudged)
+    assert not accident.mild
 
 
 def test_a_rule_that_crashes_judges_nothing() -> None:
