@@ -34,6 +34,7 @@ REQUIRED: Final[dict[Kind, tuple[str, ...]]] = {
 
 PASSED, FAILED, UNUSABLE = 0, 1, 4
 VIOLATES, INCONCLUSIVE, UNWAIVED = 1, 2, 3  # the finer statuses, of the command
+FEW = 3  # operations, up to which a target looks like something else than a key manager
 SOON = 14  # days before a waiver expires in which its owner is reminded
 
 
@@ -253,8 +254,8 @@ def _asked(report: Report, policy: Policy) -> Iterator[tuple[InvariantReport, Wa
 def _nothing(report: Report) -> str:
     lacking = sorted({name for result in report.invariants for name in result.lacking})
     lacks = f" lacks {', '.join(lacking)}" if lacking else " has nothing they are about"
-    return (
-        f"{report.target}: none of the {len(report.invariants)} invariants could be judged: it{lacks}. "
-        "Expected a key manager with an audited acquire and an audited report or status; for other names "
-        "write an Adapter subclass"
+    mend = "Expected a key manager with an audited acquire and an audited report or status; for other names write an "
+    mend = (
+        f"{mend}Adapter subclass" if len(report.operations) <= FEW else "Select others, which `keyconform list` names"
     )
+    return f"{report.target}: none of the {len(report.invariants)} invariants could be judged: it{lacks}. {mend}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -99,6 +100,13 @@ def test_nothing_judged_says_what_is_lacking():
     """A run that judged nothing names the operations that would have been needed."""
     (reason,) = decide(report("not-applicable", "not-applicable"), policy()).reasons
     assert str(reason).startswith("app:make: none of the 2 invariants could be judged: it lacks usage. ")
+
+
+def test_a_manager_of_which_nothing_was_asked_is_told_so():
+    """Who has many operations is a key manager: what was selected is what does not fit."""
+    operations = ("acquire", "fail", "record", "status")
+    (reason,) = decide(replace(report("not-applicable"), operations=operations), policy()).reasons
+    assert str(reason).endswith("Select others, which `keyconform list` names")
 
 
 @pytest.mark.parametrize("status", ["violated", "inconclusive"])
