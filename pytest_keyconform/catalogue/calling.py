@@ -25,9 +25,9 @@ SLACK: Final = 0.5
 OWN: Final = "CallersOwn"
 
 
-def call(*script: str, bind: str | None = None) -> Step:
+def call(*script: str, bind: str | None = None, pool: str = "regular") -> Step:
     """Let the backend call code that answers as this script says."""
-    return step("call", bind, model=ONE.default_model, pool="regular", send=script)
+    return step("call", bind, model=ONE.default_model, pool=pool, send=script)
 
 
 def sends(history: History, operation: Operation) -> list[Operation]:
@@ -54,11 +54,12 @@ class _Calling(Invariant, shared=True):
     requires: ClassVar[tuple[str, ...]] = ("call",)
     unhindered: ClassVar[bool] = True
 
-    def after(self, given: Given) -> tuple[Step, ...]:
-        """Read what there is to read of the keys, and ask for one."""
-        reads = tuple(read for key in given.regular for read in (is_valid(key), failures(key)))
-        asked = () if self.policies.exhaustion == "blocks" else (acquire("z", optional=True),)
-        return (*reads, status(), *asked)
+    def after(self, given: Given, pool: str = "regular") -> tuple[Step, ...]:
+        """Read what there is to read of the keys of a pool, and ask for one."""
+        keys = given.keys(pool)
+        reads = tuple(read for key in keys for read in (is_valid(key, pool=pool), failures(key, pool=pool)))
+        asked = () if self.policies.exhaustion == "blocks" else (acquire("z", pool=pool, optional=True),)
+        return (*reads, status(pool=pool), *asked)
 
     def refuses(self, moment: Moment) -> Refusal | None:
         """Refuse a view or a key that does not follow from what the calls met."""
@@ -99,6 +100,10 @@ class ChargedToItsKey(_Calling):
             ("all-transient", ("500",) * 9),
         ):
             yield Workload(name=name, given=TRIO, setup=(call(*script),), finale=self.after(TRIO))
+            if self.claims.takes("call", "pool"):
+                vertex = (call(*script, pool="vertex"),)
+                finale = (*self.after(TRIO, "vertex"), *self.after(TRIO))
+                yield Workload(name=f"vertex-{name}", given=TRIO, setup=vertex, finale=finale)
         yield Workload(name="one-key", given=ONE, setup=(call("401", "401"),), finale=self.after(ONE))
         for name, first, second in (("at-once", ("401",), ("ok",)), ("both", ("401",), ("429",))):
             clients = ((call(*first),), (call(*second),))
@@ -126,7 +131,7 @@ class ChargedToItsKey(_Calling):
         before = [one for one in history.named("send") if one.called < sent.called]
         hurt = {one.get("key") for one in before if outcome_of(status_of(one)) in ("quota", "auth") and _met(one)}
         worn = {one.get("key") for one in before if _met(one)} if self._worn(before) else set()
-        return set(history.given.regular) - hurt - worn
+        return set(history.given.keys(str(sent.get("pool", "regular")))) - hurt - worn
 
     def _worn(self, before: list[Operation]) -> bool:
         """Tell whether transient failures may have taken a key out."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 COUNTED: Final = {"counted_on": ("record", "acquire")}
 APART: Final = ("simulated-processes", "processes")
+VERTEX: Final = "vertex-1"
+UNHEARD: Final = "unheard-of"
 DEEPEST: Final = 8  # store commands and writes of one report at which it is killed: reports of the field have fewer
 
 
@@ -50,6 +52,22 @@ class Kept(Invariant, shared=True):
         if self.claims.operations.get("usage"):
             return tuple(usage(key, model=model) for key in given.regular for model, _ in given.limits)
         return tuple(step for number in range(len(given.regular) + 1) for step in self.taking(f"r{number}"))
+
+    def elsewhere(self, *, tokens: int = 5) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """Answer reports of a vertex key, and on a model that nobody configured, and what reads them.
+
+        Nothing where there is no usage to read, or where a report needs a lease.
+        """
+        if self.policies.tenure == "lease" or not self.claims.operations.get("usage"):
+            return (), ()
+        told, reads = [], []
+        if self.claims.forms("record", "vertex") and self.claims.forms("usage", "vertex"):
+            told.append(record(VERTEX, pool="vertex", tokens=tokens))
+            reads.append(usage(VERTEX, pool="vertex"))
+        if self.policies.unknown_model == "on-the-fly" and self.claims.takes("record", "model"):
+            told.append(record("key-1", model=UNHEARD, tokens=tokens))
+            reads.append(usage("key-1", model=UNHEARD))
+        return tuple(told), tuple(reads)
 
     @property
     def given(self) -> Given:
@@ -97,6 +115,10 @@ class SurvivesRestart(Kept):
         yield Workload(name="after", given=given, setup=(restart(), *first, *second), finale=reads)
         yield Workload(name="apart", given=given, setup=first, finale=reads, apart=True)
         yield Workload(name="apart-many", given=given, setup=(*many, restart(), *first), finale=reads, apart=True)
+        told, seen = self.elsewhere()
+        if told:
+            yield Workload(name="elsewhere", given=given, setup=(*told, *first, restart(), *told), finale=seen)
+            yield Workload(name="apart-elsewhere", given=given, setup=(*told, restart()), finale=seen, apart=True)
 
 
 @final
@@ -143,6 +165,13 @@ class SurvivesKill(Kept):
             dying = tuple(killed(step, at) if step.name == "record" else step for step in second)
             client = (*first, *pause, *dying, *self.reporting("c", tokens=100), *pause, crash())
             yield Workload(name=f"within-{at}", given=given, clients=(client,), finale=reads, apart=True)
+        told, seen = self.elsewhere()
+        if told:
+            client = (*told, *told, *pause, crash())
+            yield Workload(name="elsewhere", given=given, clients=(client,), finale=seen, apart=True)
+            for at in range(0 if pause else DEEPEST):
+                client = (*told, *(killed(step, at) for step in told[:1]), crash())
+                yield Workload(name=f"elsewhere-{at}", given=given, clients=(client,), finale=seen, apart=True)
 
 
 def killed(step: Step, at: int) -> Step:
@@ -194,6 +223,9 @@ class ProcessesShare(Kept):
             ("many", (), (first * 10, second * 10, self.reporting("c", tokens=100) * 10)),
         ):
             yield Workload(name=name, given=given, setup=setup, clients=clients, finale=reads, apart=True)
+        told, seen = self.elsewhere()
+        if told:
+            yield Workload(name="elsewhere", given=given, clients=(told * 2, told * 2), finale=seen, apart=True)
         if self.policies.staleness is None and self.policies.tenure == "rotation":
             yield from self._quota()
 

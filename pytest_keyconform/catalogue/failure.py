@@ -102,7 +102,17 @@ class ThresholdOfFailures(Invariant):
         yield Workload(name="two-models", given=twice, setup=(*models, *every))
         between = (*hurt(self, "key-1"), record("key-1"), *given_back(self, "key-1"), *hurt(self, "key-1"))
         yield Workload(name="success-between", given=twice, setup=(*between, *every))
+        for pool in POOLS:
+            yield from self._reported_between(pool, twice)
         yield Workload(name="other-key", given=worn(1), setup=(*hurt(self, "key-1"), *views(worn(1)), *asks(self)))
+
+    def _reported_between(self, pool: str, given: Given) -> Iterator[Workload]:
+        """Yield two strikes with a report between: a success may clear, as declared, and a failed call never."""
+        key = FIRST[pool]
+        strike, seen = hurt(self, key, pool=pool), (*views(given, pool=pool), *asks(self, pool=pool))
+        for outcome in ("success", "transient", "request"):
+            told = (record(key, pool=pool, tokens=1, outcome=outcome), *given_back(self, key, pool=pool))
+            yield Workload(name=f"{pool}-{outcome}-between", given=given, setup=(*strike, *told, *strike, *seen))
 
     def _failed(self, number: int, pool: str) -> tuple[Step, ...]:
         return hurt(self, FIRST[pool], status=(500, None, 503)[number % 3], pool=pool)

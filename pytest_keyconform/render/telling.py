@@ -60,12 +60,18 @@ def cleaned(report: Report) -> Report:
     return Report.from_json(_cleaned(report.to_json()))
 
 
+def _cleaned_as(name: object, value: Any) -> Any:  # noqa: ANN401  # plain values are anything
+    if name == "snippet" and isinstance(value, str):  # the one text that has lines
+        return "\n".join(map(visible, value.split("\n")))
+    return _cleaned(value)
+
+
 def _cleaned(value: Any) -> Any:  # noqa: ANN401  # plain values are anything
     match value:
         case str():
             return visible(value)
         case dict():
-            return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+            return {_cleaned(key): _cleaned_as(key, item) for key, item in value.items()}
         case tuple() | list():
             return type(value)(_cleaned(item) for item in value)
         case _:

@@ -43,7 +43,9 @@ BACKEND = """
 
     def answer(asked):
         op, seq = asked["op"], asked["seq"]
-        if op == "hello":
+        if not isinstance(asked.get("model") or "", str) or not isinstance(asked.get("key") or "", str):
+            tell(seq, error={"type": "ValueError", "message": "no name", "typed": True})
+        elif op == "hello":
             tell(seq, ok=HELLO)
         elif op == "acquire":
             ACQUIRE
