@@ -33,7 +33,7 @@ LIST: Final = ("m1",)  # a list when it reaches the backend: no key of a dict
 ODD: Final[Mapping[str, tuple[object, ...]]] = {
     "model": (LIST, 7),
     "key": (LIST, 7, ""),
-    "lease": (LIST, 7, ""),
+    "lease": ("",),  # what acquire answered: no caller makes one of something else
     "tokens": (-1, float("nan"), "many"),
     "retries": ("many",),
     "status": ("many",),
