@@ -46,7 +46,7 @@ HANGS = {
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left():
-    """After each test the handler and the timer are as before, and there is no thread more; another's may have ended."""
+    """After each test the handler and the timer are as before, and no thread is left; another's may have ended."""
     before, threads = (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)), _thread._count()
     yield
     assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == before
