@@ -23,7 +23,7 @@ STATUSES = {"success": 200, "quota": 429, "auth": 401, "request": 400, "transien
 CALL = re.compile(r"(\w+)\((.*)\)")
 OPENED = re.compile(r"open\(regular=\[([^]]*)\]")
 ANSWERED = {"FAIL05", "FAIL06", "FAIL09", "UNK10"}
-VIOLATED = {*ANSWERED, "SEC02"}
+VIOLATED = {*ANSWERED, "SEC02", "SEC03"}  # its mask shows six characters before it and four behind
 
 
 def judged(name: str) -> dict[str, InvariantReport]:
