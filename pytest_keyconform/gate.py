@@ -254,8 +254,8 @@ def _asked(report: Report, policy: Policy) -> Iterator[tuple[InvariantReport, Wa
 def _nothing(report: Report) -> str:
     lacking = sorted({name for result in report.invariants for name in result.lacking})
     lacks = f" lacks {', '.join(lacking)}" if lacking else " has nothing they are about"
-    mend = "Expected a key manager with an audited acquire and an audited report or status; for other names write an "
-    mend = (
-        f"{mend}Adapter subclass" if len(report.operations) <= FEW else "Select others, which `keyconform list` names"
-    )
+    mend = "Select others, which `keyconform list` names"
+    if len(report.operations) <= FEW:
+        mend = "Expected a key manager with an audited acquire and an audited report or status; for other names "
+        mend += "write an Adapter subclass"
     return f"{report.target}: none of the {len(report.invariants)} invariants could be judged: it{lacks}. {mend}"

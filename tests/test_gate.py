@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-from dataclasses import replace
 
 import pytest
 
@@ -105,7 +104,7 @@ def test_nothing_judged_says_what_is_lacking():
 def test_a_manager_of_which_nothing_was_asked_is_told_so():
     """Who has many operations is a key manager: what was selected is what does not fit."""
     operations = ("acquire", "fail", "record", "status")
-    (reason,) = decide(replace(report("not-applicable"), operations=operations), policy()).reasons
+    (reason,) = decide(dataclasses.replace(report("not-applicable"), operations=operations), policy()).reasons
     assert str(reason).endswith("Select others, which `keyconform list` names")
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
+from pytest_keyconform.adapters.audited import method_of
 from pytest_keyconform.adapters.base import Lease
 from pytest_keyconform.operation import Opaque
 
@@ -52,7 +53,7 @@ class Spelling:
     def _owner(self, method: object) -> str:
         """Answer how a script reaches a method; raises `Unspelled` where it is none of the manager's."""
         name = str(getattr(method, "__name__", ""))
-        if name.isidentifier() and getattr(self._connection.manager, name, None) == method:
+        if name.isidentifier() and method_of(self._connection.manager, name) == method:
             return f"manager.{name}"
         raise Unspelled
 

@@ -322,8 +322,7 @@ class OneMoment(Invariant):
             if pool == "regular":
                 reads["all"] = all_keys(optional=False)
             for name, read in reads.items():
-                cases = tuple(self._changes(first, pool))
-                for case, given, setup, changing in cases if name == "status" else cases[:2]:
+                for case, given, setup, changing in self._changes(first, pool):
                     clients = ((read,), changing)
                     where = f"{pool}-{name}-{case}"
                     yield Workload(name=where, given=given, setup=(read, *setup), clients=clients, finale=(read,))
@@ -335,6 +334,7 @@ class OneMoment(Invariant):
         yield "both", first, (), (strike(one), strike(two))
         yield "last", PAIR, told(self, strike(one)) * (PAIR.max_failures - 1), (strike(one),)
         yield "auth", PAIR, (), (auth(one),)
+        yield "both-auth", PAIR, (), (auth(one), auth(two))
         yield "back", PAIR, told(self, auth(one)), (reset(one, pool=pool),)
 
     def disorder(self, history: History) -> Iterator[Violation]:

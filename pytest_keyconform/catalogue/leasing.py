@@ -94,10 +94,6 @@ class Held(Invariant, shared=True):
 
     def _acquired(self, operation: Operation, holders: list[tuple[str, float]]) -> Iterator[Violation]:
         served = isinstance(operation.value, str) and bool(operation.value)
-        ttl = self.policies.lease_ttl
-        sure = [at for _, at in holders if ttl is None or _answered(operation) - at < ttl - SLACK]
-        if served and sure and self.policies.exhaustion != "fallback":
-            yield broken(operation, "no key: the only one is held", "a key that is held is served")
         if not served and not holders:
             yield broken(operation, "the key: nobody holds it", "a key that nobody holds is not served")
 

@@ -99,7 +99,7 @@ class Overhearing:
         """Be told of what a call answered or raised: an overview may show a little of a key, an error likewise."""
         if isinstance(what, BaseException):
             self._caught(what)
-        elif operation in OVERVIEWS and self._keyring.exposed(text := str(what)) == "part":
+        elif operation in OVERVIEWS and self._keyring.exposed(text := _shown(what)) == "part":
             self.hear(text, f"an answer of {operation}", NoiseKind.SHOWN)
 
     def _caught(self, error: BaseException) -> None:
